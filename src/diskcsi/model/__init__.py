@@ -1,0 +1,1 @@
+"""The driver's own words: pure values and errors, standard library only."""
