@@ -10,6 +10,7 @@ translates classes to gRPC statuses by one total table, never by message text.
       Denied                        the cloud refused the credentials' rights
       Exhausted                     stock, quota or node limit; surely nothing was made
       InUse, WrongState             the object exists and its state forbids the call
+      InvalidToken                  a listing's token that can't be continued
       Pending                       an operation may still be running
       Throttled, Unreachable        nothing was done; a later try may succeed
       UnknownOutcome                a mutating call went out and its effect is not known
@@ -93,6 +94,10 @@ class InUse(DiskError):  # noqa: N818
 
 class WrongState(DiskError):  # noqa: N818
     """The object's state forbids the call: other filesystem, not proved blank, never attached."""
+
+
+class InvalidToken(DiskError):  # noqa: N818
+    """A listing can't go on from this token: begin it anew (CSI ListVolumes, ListSnapshots)."""
 
 
 class Pending(DiskError):  # noqa: N818
