@@ -119,18 +119,19 @@ class Schema:
             ) from refusal
 
 
-def boolean(text: str) -> bool:
-    """`true`, `yes`, `1` or `false`, `no`, `0`, in any case."""
-    return choice_of_words(text, true_words=TRUE_WORDS, false_words=FALSE_WORDS)
+def boolean(*, also_true: str = "", also_false: str = "") -> Callable[[str], bool]:
+    """A parser of `true yes 1` and `false no 0` in any case, and of one more word for each."""
+    true_words = TRUE_WORDS | ({also_true} if also_true else set())
+    false_words = FALSE_WORDS | ({also_false} if also_false else set())
 
+    def parse(text: str) -> bool:
+        if text.lower() in true_words:
+            return True
+        if text.lower() in false_words:
+            return False
+        raise Refused(f"allowed are {', '.join(sorted(true_words) + sorted(false_words))}")
 
-def choice_of_words(text: str, *, true_words: frozenset[str], false_words: frozenset[str]) -> bool:
-    """True or false by the given words, in any case; anything else is refused."""
-    if text.lower() in true_words:
-        return True
-    if text.lower() in false_words:
-        return False
-    raise Refused(f"allowed are {', '.join(sorted(true_words | false_words))}")
+    return parse
 
 
 def integer(*, low: int, high: int | None = None) -> Callable[[str], int]:
