@@ -1,1 +1,1 @@
-"""What the rules ask of the outside: clouds, hosts, node facts. Protocols only."""
+"""What the rules ask of the outside: clouds, hosts, node facts. Protocols and plain values."""
