@@ -34,6 +34,13 @@ class AccessMode(StrEnum):
         return self.multi_node or self is AccessMode.SINGLE_NODE_MULTI_WRITER
 
 
+DEFAULT_FILESYSTEM: Final = "ext4"
+"""Made when a workload names none; what the sidecars' own default is as well."""
+
+SUPPORTED_FILESYSTEMS: Final = ("ext3", "ext4", "xfs", "btrfs")
+"""Filesystems that a node makes, checks and grows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockAccess:
     """The volume is handed over as a raw block device."""

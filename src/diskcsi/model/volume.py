@@ -101,11 +101,16 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotSpec:
-    """One snapshot to make of `source_volume_id` under the CSI name `name`."""
+    """One snapshot to make of `source_volume_id` under the CSI name `name`.
+
+    Attributes:
+        attempt: as in `DiskSpec`.
+    """
 
     name: str
     source_volume_id: VolumeId
     parameters: SnapshotParameters
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

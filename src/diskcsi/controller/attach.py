@@ -1,0 +1,152 @@
+"""ControllerPublish and ControllerUnpublish: who holds a disk is what `Disk.attached_to` says.
+
+Both act first and read afterwards: a call that the cloud refuses costs nothing, and the read that
+follows tells why. Only a disk that was last seen where it should be is read first, which is what
+makes the stock attacher's second call of each pair cheap.
+
+A disk is never taken from another node (CSI spec, ControllerPublishVolume: FAILED_PRECONDITION).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from diskcsi.aio.limiter import Priority
+from diskcsi.controller.access import refuse_unserved
+from diskcsi.controller.deps import Deps
+from diskcsi.controller.naming import OPEN
+from diskcsi.model.capabilities import VolumeCapability
+from diskcsi.model.errors import InUse, NotFound, UnknownOutcome, WrongState
+from diskcsi.model.ids import NodeId, VolumeId
+from diskcsi.model.publish import SIZE_KEY
+from diskcsi.model.sizes import GIB
+from diskcsi.model.volume import Disk, DiskState
+
+
+class Attacher:
+    """Attaches disks to nodes and detaches them."""
+
+    def __init__(self, *, deps: Deps) -> None:
+        self._deps = deps
+
+    async def attach(
+        self, volume_id: VolumeId, node_id: NodeId, capability: VolumeCapability
+    ) -> Mapping[str, str]:
+        """Hold the disk on the node; what the node needs to recognize it.
+
+        Raises:
+            NotFound: the disk or the node is absent.
+            InUse: another node holds the disk; the message names it.
+            Exhausted: the node takes no more disks.
+            WrongState: disk and node don't fit, such as by zone.
+        """
+        await self._refuse_unserved(volume_id, capability)
+        disk = await self._deps.fly(
+            ("attach", volume_id, node_id), lambda: self._attach(volume_id, node_id)
+        )
+        return {
+            **self._deps.rules.publish_context(disk),
+            SIZE_KEY: str(disk.size_gib * GIB),
+        }
+
+    async def detach(self, volume_id: VolumeId, node_id: NodeId | None) -> None:
+        """Take the disk off the node, or off every node when none is named; absent is fine."""
+        if node_id is not None:
+            await self._detach_in_flight(volume_id, node_id)
+            return
+        disk = await self._deps.disks.get(volume_id)
+        for holder in sorted(disk.attached_to) if disk else ():
+            await self._detach_in_flight(volume_id, holder)
+
+    async def _refuse_unserved(self, volume_id: VolumeId, capability: VolumeCapability) -> None:
+        multi_attach = False
+        if capability.mode.multi_node:
+            disk = await self._deps.disks.get(volume_id)
+            if disk is None:
+                raise NotFound(f"disk {volume_id} is absent")
+            multi_attach = disk.multi_attach
+        refuse_unserved([capability], multi_attach=multi_attach, restored=True)
+
+    async def _detach_in_flight(self, volume_id: VolumeId, node_id: NodeId) -> None:
+        await self._deps.fly(
+            ("detach", volume_id, node_id), lambda: self._detach(volume_id, node_id)
+        )
+
+    async def _attach(self, volume_id: VolumeId, node_id: NodeId) -> Disk:
+        async with self._deps.volumes.hold(volume_id):
+            seen = self._deps.disks.last_seen(volume_id)
+            if seen is not None and node_id in seen.attached_to:
+                disk = await self._deps.disks.get(volume_id)
+                if disk is not None and node_id in disk.attached_to:
+                    return disk
+            async with self._deps.slots.hold(node_id, Priority.ATTACH):
+                return await self._attach_in_slot(volume_id, node_id)
+
+    async def _attach_in_slot(self, volume_id: VolumeId, node_id: NodeId) -> Disk:
+        async for _ in self._deps.attempts():
+            try:
+                await self._deps.cloud.attach_disk(volume_id, node_id)
+            except (*OPEN, InUse, WrongState) as refusal:
+                disk = await self._deps.disks.get(volume_id)
+                if disk is None:
+                    raise NotFound(f"disk {volume_id} is absent") from refusal
+                _refuse_held_elsewhere(disk, node_id)
+                if node_id in disk.attached_to:
+                    return disk
+                if isinstance(refusal, WrongState) and disk.state is DiskState.AVAILABLE:
+                    raise
+                if disk.state is not DiskState.ATTACHING:
+                    continue
+            return await self._wait_attached(volume_id, node_id)
+        raise UnknownOutcome(f"disk {volume_id} may be on its way to node {node_id}")
+
+    async def _wait_attached(self, volume_id: VolumeId, node_id: NodeId) -> Disk:
+        def attached(disk: Disk | None) -> bool:
+            if disk is None:
+                raise NotFound(f"disk {volume_id} is absent")
+            _refuse_held_elsewhere(disk, node_id)
+            return node_id in disk.attached_to
+
+        disk = await self._deps.disks.wait(volume_id, attached, kind="attach")
+        if disk is None:
+            raise NotFound(f"disk {volume_id} is absent")
+        return disk
+
+    async def _detach(self, volume_id: VolumeId, node_id: NodeId) -> None:
+        def detached(disk: Disk | None) -> bool:
+            return disk is None or node_id not in disk.attached_to
+
+        async with self._deps.volumes.hold(volume_id):
+            seen = self._deps.disks.last_seen(volume_id)
+            if seen is not None and detached(seen):
+                disk = await self._deps.disks.get(volume_id)
+                if detached(disk) and not _is_on_its_way(disk):
+                    return
+            async with self._deps.slots.hold(node_id, Priority.DETACH):
+                async for _ in self._deps.attempts():
+                    try:
+                        await self._deps.cloud.detach_disk(volume_id, node_id)
+                    except (*OPEN, NotFound, WrongState, InUse):
+                        disk = await self._deps.disks.get(volume_id)
+                        if detached(disk) and not _is_on_its_way(disk):
+                            return
+                        if disk is None or disk.state is not DiskState.DETACHING:
+                            continue
+                    await self._deps.disks.wait(volume_id, detached, kind="detach")
+                    return
+
+
+def _is_on_its_way(disk: Disk | None) -> bool:
+    """Whether an attach runs that was begun earlier: it has to end before it can be undone."""
+    return disk is not None and disk.state is DiskState.ATTACHING
+
+
+def _refuse_held_elsewhere(disk: Disk, node_id: NodeId) -> None:
+    if disk.multi_attach or node_id in disk.attached_to or not disk.attached_to:
+        return
+    holder = min(disk.attached_to)
+    raise InUse(
+        f"disk {disk.id} is attached to node {holder}",
+        by=holder,
+        hint=f"it can be attached to {node_id} once it has left {holder}",
+    )

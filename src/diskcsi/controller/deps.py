@@ -1,0 +1,99 @@
+"""What every controller rule works with, wired once by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from random import Random
+from typing import TypeVar
+
+from diskcsi.aio.backoff import backoff
+from diskcsi.aio.flights import FlightConflict, Flights
+from diskcsi.aio.limiter import Slots
+from diskcsi.aio.locks import KeyedLock
+from diskcsi.controller.disks import DiskReader
+from diskcsi.model.capabilities import Capability
+from diskcsi.model.errors import Pending, Throttled, Unsupported
+from diskcsi.model.ids import NodeId, VolumeId
+from diskcsi.ports.cloud import CloudProvider
+from diskcsi.ports.provider import Rules
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long things may take, in seconds.
+
+    Attributes:
+        flight_s: the whole work of one operation, however many calls join it. Longer than any
+            sidecar's RPC timeout (150 s in the field), so that a retry finds the work running.
+        retry_first_s: the pause after a first refusal such as a busy node.
+        retry_max_s: the longest pause; a cloud's per-minute windows need no longer one.
+        settle_s: how long a disk that was just made may stay unseen by a search for its name.
+    """
+
+    flight_s: float = 300.0
+    retry_first_s: float = 0.2
+    retry_max_s: float = 5.0
+    settle_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deps:
+    """The cloud, its rules, and the shared machinery around them."""
+
+    cloud: CloudProvider
+    rules: Rules
+    disks: DiskReader
+    flights: Flights
+    slots: Slots[NodeId]
+    volumes: KeyedLock[VolumeId]
+    random: Random
+    timing: Timing = field(default_factory=Timing)
+
+    async def fly(
+        self, key: Hashable, work: Callable[[], Awaitable[Result]], *, arguments: object = None
+    ) -> Result:
+        """Run `work` as the one flight of `key`, or join the one that runs.
+
+        The caller may be cancelled; the flight goes on to its own deadline.
+
+        Raises:
+            Pending: a flight of this key runs with other arguments.
+            TimeoutError: the flight's budget is used up; what it began may still happen.
+        """
+        try:
+            return await self.flights.do(
+                key, work, arguments=arguments, budget_s=self.timing.flight_s
+            )
+        except FlightConflict as conflict:
+            raise Pending(
+                f"another request for {key} with other arguments is still running"
+            ) from conflict
+
+    def attempts(self) -> AsyncIterator[int]:
+        """Count attempts from 0 with a growing pause between; the flight's budget ends it."""
+        return backoff(
+            first_s=self.timing.retry_first_s,
+            max_s=self.timing.retry_max_s,
+            random=self.random,
+        )
+
+    async def patiently(self, read: Callable[[], Awaitable[Result]]) -> Result:
+        """The answer of `read`, which is asked again for as long as the cloud throttles it."""
+        async for _ in self.attempts():
+            try:
+                return await read()
+            except Throttled:
+                continue
+        raise TimeoutError
+
+    def require(self, capability: Capability) -> None:
+        """Refuse what this provider lacks.
+
+        Raises:
+            Unsupported: it lacks `capability`.
+        """
+        if capability not in self.cloud.capabilities:
+            raise Unsupported(f"this provider has no {capability}")

@@ -1,0 +1,77 @@
+"""Reads of disks, shared by everything that asks at the same time, and the last seen fact of each.
+
+All waits and reads of the controller go through one `DiskReader`, so a hundred volumes that wait
+cost one call a look. What was last seen is a hint for choosing the cheaper first step; no answer
+is given from it.
+"""
+
+from __future__ import annotations
+
+from asyncio import TaskGroup
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from random import Random
+from typing import Final
+
+from diskcsi.aio.backoff import backoff
+from diskcsi.aio.batcher import Batcher
+from diskcsi.aio.waiter import Waiter
+from diskcsi.model.errors import Throttled, Unreachable
+from diskcsi.model.ids import VolumeId
+from diskcsi.model.volume import Disk
+from diskcsi.ports.cloud import CloudProvider
+
+REMEMBERED_DISKS: Final = 20_000
+"""More than a large cluster's attached volumes; about 10 MiB when full."""
+
+Until = Callable[[Disk | None], bool]
+"""Whether a wait is over, from a read; None stands for a disk that the cloud doesn't show."""
+
+
+class DiskReader:
+    """Reads and waits over one cloud."""
+
+    def __init__(self, *, cloud: CloudProvider, tasks: TaskGroup, random: Random) -> None:
+        self._cloud = cloud
+        self._random = random
+        self._seen: OrderedDict[VolumeId, Disk] = OrderedDict()
+        self._batcher: Batcher[VolumeId, Disk] = Batcher(
+            fetch=self._fetch, tasks=tasks, max_entries=cloud.read_batch
+        )
+        self._waiter: Waiter[VolumeId, Disk] = Waiter(
+            look=self._fetch, tasks=tasks, transient=(Throttled, Unreachable), random=random
+        )
+
+    async def get(self, volume_id: VolumeId) -> Disk | None:
+        """The disk as a read that begins now tells it; None when the cloud doesn't show it."""
+        async for _ in backoff(first_s=0.2, max_s=2.0, random=self._random):
+            try:
+                return await self._batcher.get(volume_id)
+            except Throttled:
+                continue  # a throttled read is asked again; the flight around it has the deadline
+        raise TimeoutError
+
+    async def wait(self, volume_id: VolumeId, until: Until, *, kind: str) -> Disk | None:
+        """Look until `until` holds, in the rhythm that operations of this `kind` were seen to take.
+
+        Raises whatever `until` raises. It ends with the deadline of the flight around it.
+        """
+        return await self._waiter.wait(volume_id, until, kind=kind)
+
+    def last_seen(self, volume_id: VolumeId) -> Disk | None:
+        """The latest read of the disk, however old: a hint."""
+        return self._seen.get(volume_id)
+
+    def forget(self, volume_id: VolumeId) -> None:
+        """Drop the hint: the disk is being changed."""
+        self._seen.pop(volume_id, None)
+
+    async def _fetch(self, volume_ids: Collection[VolumeId]) -> Mapping[VolumeId, Disk]:
+        disks = await self._cloud.get_disks(volume_ids)
+        for volume_id in volume_ids:
+            self._seen.pop(volume_id, None)
+            if (disk := disks.get(volume_id)) is not None:
+                self._seen[volume_id] = disk
+        while len(self._seen) > REMEMBERED_DISKS:
+            self._seen.popitem(last=False)
+        return disks

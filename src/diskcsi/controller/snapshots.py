@@ -1,0 +1,136 @@
+"""CreateSnapshot, DeleteSnapshot, ListSnapshots: one snapshot for one name.
+
+A snapshot is answered as soon as its content is fixed; `ready` says whether a disk can be made
+from it yet (CSI spec, CreateSnapshot: the cut, then the upload).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from diskcsi.controller.deps import Deps
+from diskcsi.controller.naming import OPEN, OneForName
+from diskcsi.controller.requests import CreateSnapshot, ListSnapshots
+from diskcsi.model.capabilities import Capability
+from diskcsi.model.errors import (
+    AlreadyExists,
+    NotFound,
+    Pending,
+    UnknownOutcome,
+)
+from diskcsi.model.ids import SnapshotId
+from diskcsi.model.volume import Snapshot, SnapshotPage, SnapshotSpec
+
+PAGE_LIMIT: Final = 100
+"""Snapshots on a page when the caller names no limit, and the most a page holds."""
+
+
+class Snapshotter:
+    """Makes, deletes and lists snapshots."""
+
+    def __init__(self, *, deps: Deps) -> None:
+        self._deps = deps
+
+    async def create(self, request: CreateSnapshot) -> Snapshot:
+        """The snapshot named `request.name`, made if there is none; cut on return.
+
+        Raises:
+            NotFound: the source disk is absent.
+            AlreadyExists: the name belongs to a snapshot of another disk.
+            WrongState: the disk can't be snapshotted, such as one that was never attached.
+        """
+        self._deps.require(Capability.SNAPSHOTS)
+        spec = SnapshotSpec(
+            name=request.name,
+            source_volume_id=request.source_volume_id,
+            parameters=self._deps.rules.snapshot_parameters(request.parameters),
+        )
+        return await self._deps.fly(
+            ("create snapshot", request.name), lambda: self._create(spec), arguments=request
+        )
+
+    async def delete(self, snapshot_id: SnapshotId) -> None:
+        """Delete the snapshot; one that is absent is deleted already."""
+        self._deps.require(Capability.SNAPSHOTS)
+        await self._deps.fly(("delete snapshot", snapshot_id), lambda: self._delete(snapshot_id))
+
+    async def list(self, request: ListSnapshots) -> SnapshotPage:
+        """A page of snapshots; an unknown snapshot or source gives an empty one.
+
+        Raises:
+            InvalidToken: the token can't be continued.
+        """
+        self._deps.require(Capability.SNAPSHOTS)
+        if request.snapshot_id is not None:
+            snapshot = await self._get(request.snapshot_id)
+            if snapshot is None or request.source_volume_id not in (
+                None,
+                snapshot.source_volume_id,
+            ):
+                return SnapshotPage(snapshots=())
+            return SnapshotPage(snapshots=(snapshot,))
+        limit = min(request.limit or PAGE_LIMIT, PAGE_LIMIT)
+        return await self._deps.patiently(
+            lambda: self._deps.cloud.list_snapshots(
+                source_volume_id=request.source_volume_id, limit=limit, token=request.token
+            )
+        )
+
+    async def _create(self, spec: SnapshotSpec) -> Snapshot:
+        snapshot = await self._find(spec)
+        if snapshot is None:
+            snapshot = await self._make(spec)
+        async for _ in self._deps.attempts():
+            if snapshot is None:
+                raise Pending(f"snapshot {spec.name!r} is not to be seen any more")
+            if snapshot.failed:
+                raise Pending(f"snapshot {snapshot.id} failed; delete it to try again")
+            if snapshot.created_at is not None:
+                return snapshot
+            snapshot = await self._get(snapshot.id) or await self._find(spec)
+        raise UnknownOutcome(f"snapshot {spec.name!r} is still being cut")
+
+    async def _make(self, spec: SnapshotSpec) -> Snapshot | None:
+        async def create(attempt: int) -> Snapshot | None:
+            numbered = replace(spec, attempt=attempt)
+            return await self._appearing(await self._deps.cloud.create_snapshot(numbered))
+
+        return await OneForName(
+            deps=self._deps, find=lambda: self._find(spec), create=create
+        ).make()
+
+    async def _appearing(self, snapshot_id: SnapshotId) -> Snapshot | None:
+        """The snapshot that the cloud just accepted, once a read shows it."""
+        async for _ in self._deps.attempts():
+            if snapshot := await self._get(snapshot_id):
+                return snapshot
+        return None
+
+    async def _find(self, spec: SnapshotSpec) -> Snapshot | None:
+        found = await self._deps.patiently(lambda: self._deps.cloud.find_snapshots(spec.name))
+        for snapshot in sorted(found, key=lambda snapshot: snapshot.id):
+            if snapshot.source_volume_id == spec.source_volume_id:
+                return snapshot
+        if found:
+            raise AlreadyExists(
+                f"snapshot {spec.name!r} exists as {found[0].id}, of disk"
+                f" {found[0].source_volume_id}"
+            )
+        return None
+
+    async def _get(self, snapshot_id: SnapshotId) -> Snapshot | None:
+        found = await self._deps.patiently(lambda: self._deps.cloud.get_snapshots([snapshot_id]))
+        return found.get(snapshot_id)
+
+    async def _delete(self, snapshot_id: SnapshotId) -> None:
+        async for _ in self._deps.attempts():
+            try:
+                await self._deps.cloud.delete_snapshot(snapshot_id)
+            except NotFound:
+                return
+            except OPEN:
+                if await self._get(snapshot_id) is None:
+                    return
+            else:
+                return
