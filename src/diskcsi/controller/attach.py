@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from diskcsi.aio.limiter import Priority
 from diskcsi.controller.access import refuse_unserved
 from diskcsi.controller.deps import Deps
+from diskcsi.controller.disks import Until
 from diskcsi.controller.naming import OPEN
 from diskcsi.model.capabilities import VolumeCapability
 from diskcsi.model.errors import InUse, NotFound, UnknownOutcome, WrongState
@@ -84,6 +85,7 @@ class Attacher:
 
     async def _attach_in_slot(self, volume_id: VolumeId, node_id: NodeId) -> Disk:
         async for _ in self._deps.attempts():
+            fresh = True
             try:
                 await self._deps.cloud.attach_disk(volume_id, node_id)
             except (*OPEN, InUse, WrongState) as refusal:
@@ -97,17 +99,18 @@ class Attacher:
                     raise
                 if disk.state is not DiskState.ATTACHING:
                     continue
-            return await self._wait_attached(volume_id, node_id)
+                fresh = False
+            return await self._wait_attached(volume_id, node_id, fresh=fresh)
         raise UnknownOutcome(f"disk {volume_id} may be on its way to node {node_id}")
 
-    async def _wait_attached(self, volume_id: VolumeId, node_id: NodeId) -> Disk:
+    async def _wait_attached(self, volume_id: VolumeId, node_id: NodeId, *, fresh: bool) -> Disk:
         def attached(disk: Disk | None) -> bool:
             if disk is None:
                 raise NotFound(f"disk {volume_id} is absent")
             _refuse_held_elsewhere(disk, node_id)
             return node_id in disk.attached_to
 
-        disk = await self._deps.disks.wait(volume_id, attached, kind="attach")
+        disk = await self._deps.disks.wait(volume_id, attached, kind="attach", fresh=fresh)
         if disk is None:
             raise NotFound(f"disk {volume_id} is absent")
         return disk
@@ -123,17 +126,22 @@ class Attacher:
                 if detached(disk) and not _is_on_its_way(disk):
                     return
             async with self._deps.slots.hold(node_id, Priority.DETACH):
-                async for _ in self._deps.attempts():
-                    try:
-                        await self._deps.cloud.detach_disk(volume_id, node_id)
-                    except (*OPEN, NotFound, WrongState, InUse):
-                        disk = await self._deps.disks.get(volume_id)
-                        if detached(disk) and not _is_on_its_way(disk):
-                            return
-                        if disk is None or disk.state is not DiskState.DETACHING:
-                            continue
-                    await self._deps.disks.wait(volume_id, detached, kind="detach")
+                await self._detach_in_slot(volume_id, node_id, detached)
+
+    async def _detach_in_slot(self, volume_id: VolumeId, node_id: NodeId, detached: Until) -> None:
+        async for _ in self._deps.attempts():
+            fresh = True
+            try:
+                await self._deps.cloud.detach_disk(volume_id, node_id)
+            except (*OPEN, NotFound, WrongState, InUse):
+                disk = await self._deps.disks.get(volume_id)
+                if detached(disk) and not _is_on_its_way(disk):
                     return
+                if disk is None or disk.state is not DiskState.DETACHING:
+                    continue
+                fresh = False
+            await self._deps.disks.wait(volume_id, detached, kind="detach", fresh=fresh)
+            return
 
 
 def _is_on_its_way(disk: Disk | None) -> bool:

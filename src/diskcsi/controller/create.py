@@ -232,9 +232,9 @@ def _refuse_unsold_sizes(capacity: Capacity, parameters: VolumeParameters) -> No
         else:
             return
     if len(refusals) == 1:
-        kind, refusal = refusals[0]
-        raise OutOfRange(f"{kind.label}: {refusal.message}", hint=refusal.hint)
-    raise OutOfRange("; ".join(f"{kind.label}: {refusal}" for kind, refusal in refusals))
+        only, why = refusals[0]
+        raise OutOfRange(f"{only.label}: {why.message}", hint=why.hint)
+    raise OutOfRange("; ".join(f"{kind.label}: {why}" for kind, why in refusals))
 
 
 def _as_ordered(volume_id: VolumeId, spec: DiskSpec) -> Disk:

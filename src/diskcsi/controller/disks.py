@@ -16,7 +16,7 @@ from typing import Final
 from diskcsi.aio.backoff import backoff
 from diskcsi.aio.batcher import Batcher
 from diskcsi.aio.waiter import Waiter
-from diskcsi.model.errors import Throttled, Unreachable
+from diskcsi.model.errors import Throttled, UnknownOutcome, Unreachable
 from diskcsi.model.ids import VolumeId
 from diskcsi.model.volume import Disk
 from diskcsi.ports.cloud import CloudProvider
@@ -39,7 +39,11 @@ class DiskReader:
             fetch=self._fetch, tasks=tasks, max_entries=cloud.read_batch
         )
         self._waiter: Waiter[VolumeId, Disk] = Waiter(
-            look=self._fetch, tasks=tasks, transient=(Throttled, Unreachable), random=random
+            look=self._fetch,
+            tasks=tasks,
+            transient=(Throttled, Unreachable, UnknownOutcome, TimeoutError),
+            random=random,
+            max_entries=cloud.read_batch,
         )
 
     async def get(self, volume_id: VolumeId) -> Disk | None:
@@ -51,12 +55,15 @@ class DiskReader:
                 continue  # a throttled read is asked again; the flight around it has the deadline
         raise TimeoutError
 
-    async def wait(self, volume_id: VolumeId, until: Until, *, kind: str) -> Disk | None:
+    async def wait(
+        self, volume_id: VolumeId, until: Until, *, kind: str, fresh: bool = True
+    ) -> Disk | None:
         """Look until `until` holds, in the rhythm that operations of this `kind` were seen to take.
 
-        Raises whatever `until` raises. It ends with the deadline of the flight around it.
+        `fresh` says that the operation began just now. Raises whatever `until` raises. It ends
+        with the deadline of the flight around it.
         """
-        return await self._waiter.wait(volume_id, until, kind=kind)
+        return await self._waiter.wait(volume_id, until, kind=kind, fresh=fresh)
 
     def last_seen(self, volume_id: VolumeId) -> Disk | None:
         """The latest read of the disk, however old: a hint."""

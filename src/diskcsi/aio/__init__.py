@@ -1,0 +1,1 @@
+"""Concurrency that knows no volume: flights, batches, waits, locks, slots, pauses."""

@@ -1,0 +1,110 @@
+"""Single flight: the caller may go away, the work may not.
+
+Work that changes something runs as a *flight*, a task of the application's own group. Whoever asks
+for the same key while it runs gets the same result; a cancelled caller only stops listening.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future, TaskGroup
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class FlightConflict(Exception):  # noqa: N818 - reads as what happened
+    """A flight of this key runs with other arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    outcome: Future[Any]
+    arguments: object
+
+
+class Flights:
+    """The flights of one application; they live in the given task group."""
+
+    def __init__(self, *, tasks: TaskGroup) -> None:
+        self._tasks = tasks
+        self._now: dict[Hashable, _Flight] = {}
+
+    @property
+    def running(self) -> int:
+        """How many flights run now."""
+        return len(self._now)
+
+    async def do(
+        self,
+        key: Hashable,
+        work: Callable[[], Awaitable[Result]],
+        *,
+        budget_s: float,
+        arguments: object = None,
+    ) -> Result:
+        """The result of `work`, begun now or running already under `key`.
+
+        The work has its own budget in seconds, counted from its own beginning. It runs in a copy
+        of the first caller's context.
+
+        Raises:
+            FlightConflict: the running flight has other `arguments`.
+            TimeoutError: the budget is used up.
+            Exception: whatever `work` raised; every caller gets the same object.
+        """
+        flight = self._now.get(key)
+        if flight is None:
+            flight = self._begin(key, work, budget_s=budget_s, arguments=arguments)
+        elif flight.arguments != arguments:
+            raise FlightConflict(f"{key} runs with other arguments")
+        outcome: Future[Result] = flight.outcome
+        return await asyncio.shield(outcome)
+
+    async def drain(self, *, grace_s: float) -> int:
+        """Wait until no flight runs, or the grace is over; how many still run."""
+        outcomes = [flight.outcome for flight in self._now.values()]
+        if outcomes:
+            await asyncio.wait(outcomes, timeout=grace_s)
+        return self.running
+
+    def _begin(
+        self,
+        key: Hashable,
+        work: Callable[[], Awaitable[Result]],
+        *,
+        budget_s: float,
+        arguments: object,
+    ) -> _Flight:
+        outcome: Future[Result] = asyncio.get_running_loop().create_future()
+        outcome.add_done_callback(_look)  # nobody may be listening any more
+        flight = self._now[key] = _Flight(outcome, arguments)
+        self._tasks.create_task(self._run(key, outcome, work, budget_s), name=f"flight {key}")
+        return flight
+
+    async def _run(
+        self,
+        key: Hashable,
+        outcome: Future[Result],
+        work: Callable[[], Awaitable[Result]],
+        budget_s: float,
+    ) -> None:
+        try:
+            async with asyncio.timeout(budget_s):
+                result = await work()
+        except Exception as exc:  # noqa: BLE001 - it goes to the callers, never to the group
+            outcome.set_exception(exc)
+        except BaseException:  # shutdown: the callers see a cancellation
+            outcome.cancel()
+            raise
+        else:
+            outcome.set_result(result)
+        finally:
+            del self._now[key]
+
+
+def _look(outcome: Future[Any]) -> None:
+    if not outcome.cancelled():
+        outcome.exception()

@@ -1,0 +1,66 @@
+"""Locks by key, which leave nothing behind when the last holder has gone."""
+
+from __future__ import annotations
+
+from asyncio import Lock
+from collections.abc import AsyncIterator, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class KeyBusy(Exception):  # noqa: N818 - reads as what happened
+    """The key is held, and its guard doesn't queue."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    lock: Lock = field(default_factory=Lock)
+    interested: int = 0
+
+
+class KeyedLock(Generic[Key]):
+    """One queue per key, served in the order of arrival."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Key, _Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @asynccontextmanager
+    async def hold(self, key: Key) -> AsyncIterator[None]:
+        """Hold the key alone, after everyone who came earlier."""
+        entry = self._entries.setdefault(key, _Entry())
+        entry.interested += 1
+        try:
+            async with entry.lock:
+                yield
+        finally:
+            entry.interested -= 1
+            if not entry.interested:
+                del self._entries[key]
+
+
+class KeyedGuard(Generic[Key]):
+    """One holder per key; the next one is refused instead of queued."""
+
+    def __init__(self) -> None:
+        self._held: set[Key] = set()
+
+    @contextmanager
+    def hold(self, key: Key) -> Iterator[None]:
+        """Hold the key alone.
+
+        Raises:
+            KeyBusy: it is held.
+        """
+        if key in self._held:
+            raise KeyBusy(f"{key} is busy")
+        self._held.add(key)
+        try:
+            yield
+        finally:
+            self._held.remove(key)

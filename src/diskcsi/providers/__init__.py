@@ -1,0 +1,1 @@
+"""Clouds behind the provider interface, and the registry that finds them."""
