@@ -22,6 +22,13 @@ STEP_SHARE: Final = 0.1
 STEADY_SHARE: Final = 0.025
 """An interval this small, as a share of its end, is not halved any more."""
 
+STEADY_SHORTEST_S: Final = 0.02
+"""Nor is one this small: it is the time of a call itself."""
+
+STEADY_AFTER: Final = 3
+"""Operations in a row that must agree before anything is made of it. Three out of a range as wide
+as their own length agree by chance once in a hundred times."""
+
 MEMORY: Final = 16
 """Operations remembered: a few minutes of work on a busy cluster."""
 
@@ -30,41 +37,39 @@ class Rhythm:
     """The rhythm of one kind of operation.
 
     Each watched operation leaves an interval: it was not over at `after_s`, and over at `by_s`.
+    While the intervals overlap they are one, ever narrower.
     """
 
     def __init__(self) -> None:
         self._after_s = 0.0
         self._by_s = 0.0
+        self._agreeing = 0
         self._ends: deque[float] = deque(maxlen=MEMORY)
-        self._surprises: deque[bool] = deque(maxlen=MEMORY)
 
     def first_look_s(self) -> float:
         """Seconds from the operation's begin to the first look."""
         if not self._ends:
             return FIRST_LOOK_S
-        if self._varies():
-            early = sorted(self._ends)[len(self._ends) // 8]
-            return max(early - STEP_SHARE * early, 0.0)
-        if self._by_s - self._after_s <= max(STEADY_SHARE * self._by_s, 0.02):
+        if self._agreeing < STEADY_AFTER:
+            return min(self._ends) / 2
+        width_s = self._by_s - self._after_s
+        if width_s <= max(STEADY_SHARE * self._by_s, STEADY_SHORTEST_S):
             return self._by_s
-        return (self._after_s + self._by_s) / 2
+        return self._after_s + width_s / 2
 
     def step_s(self, elapsed_s: float) -> float:
         """Seconds from a look that came too early, `elapsed_s` after the begin, to the next."""
-        if self._ends and not self._varies() and elapsed_s < self._by_s:
+        if self._agreeing >= STEADY_AFTER and elapsed_s < self._by_s:
             return self._by_s - elapsed_s
         return min(max(STEP_SHARE * elapsed_s, SHORTEST_STEP_S), LONGEST_STEP_S)
 
     def learn(self, *, after_s: float, by_s: float) -> None:
         """Take in an operation that was not over at `after_s` and over at `by_s`."""
-        surprise = bool(self._ends) and (by_s <= self._after_s or after_s >= self._by_s)
-        if surprise or not self._ends:
-            self._after_s, self._by_s = after_s, by_s
-        else:
+        if self._agreeing and after_s < self._by_s and by_s > self._after_s:
+            self._agreeing += 1
             self._after_s = max(self._after_s, after_s)
             self._by_s = min(self._by_s, by_s)
+        else:
+            self._agreeing = 1
+            self._after_s, self._by_s = after_s, by_s
         self._ends.append(by_s)
-        self._surprises.append(surprise)
-
-    def _varies(self) -> bool:
-        return 4 * sum(self._surprises) > len(self._surprises)

@@ -26,6 +26,9 @@ SHORTEST_GAP_S: Final = 0.1
 LONGEST_GAP_S: Final = 5.0
 """Between looks while the remote side refuses them."""
 
+CLOCK_GRAIN_S: Final = 0.001
+"""What is due within a clock tick is due: a timer may fire that much before its time."""
+
 MAX_LOOKS: Final = 4
 """Looks under way at once, so that slow answers don't pile up calls."""
 
@@ -123,7 +126,7 @@ class Waiter(Generic[Key, State]):
             while self._waits:
                 self._changed.clear()
                 pause_s = self._pause_s()
-                if pause_s > 0 or self._looks >= MAX_LOOKS:
+                if pause_s > CLOCK_GRAIN_S or self._looks >= MAX_LOOKS:
                     await self._changed_within(pause_s if self._looks < MAX_LOOKS else None)
                     continue
                 self._begin_look()
