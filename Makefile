@@ -8,6 +8,7 @@ help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 test: $(NOX) system ## Run every check that gates a change: style, types, imports, contract, tests
+	$(NOX) -s protos -- --check
 	$(NOX)
 
 system: ## Find the system packages that the tests call; install them when root

@@ -9,7 +9,7 @@ import nox
 
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "types", "imports", "protos", "tests", "host"]
+nox.options.sessions = ["lint", "types", "imports", "tests", "host"]
 nox.options.error_on_missing_interpreters = True
 
 LOCK = "requirements/dev.lock"
@@ -45,9 +45,9 @@ def imports(session: nox.Session) -> None:
 
 @nox.session
 def protos(session: nox.Session) -> None:
-    """Generate the CSI messages and stubs; `-- --check` only compares them with the tree."""
+    """Generate the CSI messages and stubs; with `-- --check` only compare them with the tree."""
     install(session)
-    session.run("python", "tools/protos.py", *(session.posargs or ("--check",)))
+    session.run("python", "tools/protos.py", *session.posargs)
 
 
 @nox.session
