@@ -13,10 +13,11 @@ from diskcsi.aio.limiter import Slots
 from diskcsi.aio.locks import KeyedLock
 from diskcsi.controller.disks import DiskReader
 from diskcsi.model.capabilities import Capability
-from diskcsi.model.errors import Pending, Throttled, Unsupported
+from diskcsi.model.errors import DiskError, Pending, Throttled, Unsupported
 from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.ports.cloud import CloudProvider
 from diskcsi.ports.provider import Rules
+from diskcsi.telemetry.calls import tracing
 
 Result = TypeVar("Result")
 
@@ -63,9 +64,22 @@ class Deps:
             Pending: a flight of this key runs with other arguments.
             TimeoutError: the flight's budget is used up; what it began may still happen.
         """
+
+        async def told() -> Result:
+            with tracing() as calls:
+                try:
+                    return await work()
+                except (DiskError, TimeoutError):
+                    raise
+                except Exception as bug:
+                    if not calls.mutating:
+                        raise
+                    # whoever joined the flight must hear it too: what was begun may exist
+                    raise Pending(f"internal error in the middle of {key}") from bug
+
         try:
             return await self.flights.do(
-                key, work, arguments=arguments, budget_s=self.timing.flight_s
+                key, told, arguments=arguments, budget_s=self.timing.flight_s
             )
         except FlightConflict as conflict:
             raise Pending(

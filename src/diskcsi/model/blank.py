@@ -1,0 +1,150 @@
+"""Whether a device may be formatted: a pure verdict over facts that a host has gathered.
+
+Data that was overwritten can't be had back, so the proof runs one way: a device is `Blank` only
+when every fact is known and every one says so. A fact that could not be read is None, and None
+never counts as "nothing there".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+FAMILIES: Final = {"ext2": "ext", "ext3": "ext", "ext4": "ext"}
+"""Filesystems that tools name differently by their features, though they are one format."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What the controller told of the disk.
+
+    Attributes:
+        size_bytes: None where an attachment is older than this fact.
+    """
+
+    serial: str
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFacts:
+    """Everything that bears on whether a device is blank; None stands for "could not be read".
+
+    Attributes:
+        filesystem: what blkid calls the content; empty when it finds nothing.
+        signatures: every signature that wipefs finds anywhere on the device.
+        head_is_zero: whether the first part of the device holds zeros only.
+        partitions: names of the partitions that the kernel sees on it.
+        holders: devices built on it, such as a volume group or an array.
+        mounts: places where it is mounted.
+        exclusive: whether it could be opened for exclusive use: nothing in the kernel holds it.
+    """
+
+    serial: str | None
+    size_bytes: int | None
+    filesystem: str | None
+    signatures: tuple[str, ...] | None
+    head_is_zero: bool | None
+    tail_is_zero: bool | None
+    partitions: tuple[str, ...] | None
+    holders: tuple[str, ...] | None
+    mounts: tuple[str, ...] | None
+    exclusive: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blank:
+    """Every fact says that nothing is on the device: it may be formatted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formatted:
+    """The device carries one filesystem, and nothing contradicts it: it may be mounted."""
+
+    fs_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Neither is proved; the reasons say which facts stand against it."""
+
+    reasons: tuple[str, ...]
+
+
+Verdict: TypeAlias = Blank | Formatted | Refused
+
+
+def same_family(one: str, other: str) -> bool:
+    """Whether two names stand for one filesystem format."""
+    return FAMILIES.get(one, one) == FAMILIES.get(other, other)
+
+
+def judge(facts: DeviceFacts, expected: Expected) -> Verdict:
+    """The verdict on a device that should be the disk that `expected` describes."""
+    identity = tuple(_identity_doubts(facts, expected))
+    if identity:
+        return Refused(reasons=identity)
+    if facts.filesystem:
+        doubts = tuple(_filesystem_doubts(facts, facts.filesystem))
+        return Refused(reasons=doubts) if doubts else Formatted(fs_type=facts.filesystem)
+    doubts = tuple(_blankness_doubts(facts, expected))
+    return Refused(reasons=doubts) if doubts else Blank()
+
+
+def _identity_doubts(facts: DeviceFacts, expected: Expected) -> Iterator[str]:
+    if facts.serial is None:
+        yield "its serial can't be read"
+    elif facts.serial != expected.serial:
+        yield f"its serial is {facts.serial!r}, expected {expected.serial!r}"
+    if facts.size_bytes is None:
+        yield "its size can't be read"
+    elif expected.size_bytes is not None and facts.size_bytes < expected.size_bytes:
+        yield f"it has {facts.size_bytes} bytes, expected {expected.size_bytes}"
+
+
+def _filesystem_doubts(facts: DeviceFacts, fs_type: str) -> Iterator[str]:
+    if facts.signatures is None:
+        yield "its signatures can't be read"
+        return
+    others = [name for name in facts.signatures if not same_family(name, fs_type)]
+    if others:
+        yield f"it carries {fs_type} and also {', '.join(others)}"
+    elif not facts.signatures:
+        yield f"one tool finds {fs_type}, another one finds nothing"
+    if facts.partitions is None:
+        yield "its partitions can't be read"
+    elif facts.partitions:
+        yield f"it has partitions {', '.join(facts.partitions)}"
+
+
+def _blankness_doubts(facts: DeviceFacts, expected: Expected) -> Iterator[str]:
+    if expected.size_bytes is None:
+        yield "the attachment tells no size to compare: detach the volume and attach it again"
+    elif facts.size_bytes != expected.size_bytes:
+        yield f"it has {facts.size_bytes} bytes, expected exactly {expected.size_bytes}"
+    if facts.filesystem is None:
+        yield "its content can't be identified"
+    yield from _presence_doubts(facts)
+    for known, contradiction in (
+        (facts.head_is_zero, "its first bytes are not zero"),
+        (facts.tail_is_zero, "its last bytes are not zero"),
+        (facts.exclusive, "something else in the system uses it"),
+    ):
+        if known is None:
+            yield f"it can't be told whether {contradiction}"
+        elif not known:
+            yield contradiction
+
+
+def _presence_doubts(facts: DeviceFacts) -> Iterator[str]:
+    for known, what in (
+        (facts.signatures, "signatures"),
+        (facts.partitions, "partitions"),
+        (facts.holders, "holders"),
+        (facts.mounts, "mounts"),
+    ):
+        if known is None:
+            yield f"its {what} can't be read"
+        elif known:
+            yield f"it has {what}: {', '.join(known)}"

@@ -1,0 +1,78 @@
+"""What every node rule works with, and the questions that all of them ask of the mount table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from diskcsi.aio.flights import FlightConflict, Flights
+from diskcsi.aio.locks import KeyedLock
+from diskcsi.model.errors import Pending
+from diskcsi.model.ids import VolumeId
+from diskcsi.ports.host import BlockDevices, Device, Filesystems, Mount, Mounts
+from diskcsi.ports.provider import DeviceRules
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDeps:
+    """The machine, its provider's device rules, and the shared machinery around them.
+
+    Attributes:
+        default_fs_type: made where a volume names none.
+        check_filesystems: whether a filesystem is checked before it is mounted.
+        flight_s: the budget of one operation in seconds, however many calls join it.
+    """
+
+    devices: BlockDevices
+    filesystems: Filesystems
+    mounts: Mounts
+    rules: DeviceRules
+    flights: Flights
+    volumes: KeyedLock[VolumeId]
+    default_fs_type: str
+    check_filesystems: bool
+    flight_s: float
+
+    async def fly(
+        self,
+        operation: Hashable,
+        volume_id: VolumeId,
+        work: Callable[[], Awaitable[Result]],
+        *,
+        arguments: object = None,
+    ) -> Result:
+        """Run `work` alone on its volume, as one flight that repeats join.
+
+        Raises:
+            Pending: the same operation runs with other arguments.
+        """
+
+        async def alone() -> Result:
+            async with self.volumes.hold(volume_id):
+                return await work()
+
+        try:
+            return await self.flights.do(
+                (operation, volume_id), alone, arguments=arguments, budget_s=self.flight_s
+            )
+        except FlightConflict as conflict:
+            raise Pending(
+                f"{operation} of volume {volume_id} is still running with other arguments"
+            ) from conflict
+
+    async def mount_at(self, path: str) -> Mount | None:
+        """What is mounted at `path`, the topmost where there are several."""
+        return topmost(await self.mounts.table(), path)
+
+    async def mounts_of(self, device: Device) -> Sequence[Mount]:
+        """Every place where the device, or the filesystem on it, is mounted."""
+        return [mount for mount in await self.mounts.table() if mount.number == device.number]
+
+
+def topmost(table: Sequence[Mount], path: str) -> Mount | None:
+    """The last mount of `table` at `path`, which is the one that is seen."""
+    wanted = path.rstrip("/") or "/"
+    return next((mount for mount in reversed(table) if mount.path == wanted), None)

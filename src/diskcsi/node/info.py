@@ -1,0 +1,73 @@
+"""NodeGetInfo: who and where this node is, and how many volumes it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from diskcsi.model.topology import Segments
+from diskcsi.node.requests import Info
+from diskcsi.ports.host import BlockDevices, Mounts
+from diskcsi.ports.node_facts import NodeFacts, NodeFactsSource
+
+
+class NodeInformer:
+    """Tells of this node.
+
+    Args:
+        max_volumes: the operator's own word; 0 leaves it to the machine's type.
+        volume_limit: how many disks a machine type takes, None when unknown.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: NodeFactsSource,
+        devices: BlockDevices,
+        mounts: Mounts,
+        segments: Callable[[NodeFacts], Segments],
+        volume_limit: Callable[[str], int | None],
+        max_volumes: int,
+    ) -> None:
+        self._source = source
+        self._devices = devices
+        self._mounts = mounts
+        self._segments = segments
+        self._volume_limit = volume_limit
+        self._max_volumes = max_volumes
+
+    async def info(self) -> Info:
+        """The node's facts, read now."""
+        facts = await self._source.facts()
+        return Info(
+            node_id=facts.node_id,
+            segments=self._segments(facts),
+            max_volumes=self._max_volumes or await self._limit(facts),
+        )
+
+    async def _limit(self, facts: NodeFacts) -> int:
+        """What is left for volumes once the disks of other hands are counted off; 0: unknown.
+
+        Kubernetes takes 0 for "no limit told", so a full machine tells 1.
+        """
+        total = self._volume_limit(facts.instance_type)
+        if total is None:
+            return 0
+        if facts.attached_serials is None:
+            return total
+        foreign = len(facts.attached_serials) - await self._staged_here(facts.attached_serials)
+        return max(total - foreign, 1)
+
+    async def _staged_here(self, serials: frozenset[str]) -> int:
+        """How many of the attached disks are mounted as volumes of this driver."""
+        staged = {mount.number for mount in await self._mounts.table() if is_staging(mount.path)}
+        found: set[str] = set()
+        for number in staged:
+            device = await self._devices.numbered(number)
+            serial = await self._devices.serial_of(device) if device else None
+            found |= {serial} & serials if serial else set()
+        return len(found)
+
+
+def is_staging(path: str) -> bool:
+    """Whether kubelet uses such a path for the staging of a CSI volume."""
+    return "/plugins/kubernetes.io/csi/" in path

@@ -1,0 +1,111 @@
+"""NodePublishVolume: show a staged volume at the path of one workload.
+
+A volume whose staging was lost, as after a restart of the machine under a running kubelet, is
+staged again first: the request carries all that is needed, and kubelet would not ask for it.
+"""
+
+from __future__ import annotations
+
+from diskcsi.model.errors import AlreadyExists, WrongState
+from diskcsi.model.ids import VolumeId
+from diskcsi.node.deps import NodeDeps
+from diskcsi.node.requests import Publish, Stage
+from diskcsi.node.stage import Stager, raw_path
+from diskcsi.ports.host import Mount
+
+
+class Publisher:
+    """Publishes and unpublishes volumes."""
+
+    def __init__(self, *, deps: NodeDeps, stager: Stager) -> None:
+        self._deps = deps
+        self._stager = stager
+
+    async def publish(self, request: Publish) -> None:
+        """Show the volume at the target path.
+
+        Raises:
+            WrongState: no staging path is given, or another target holds a volume that only
+                one may have.
+            AlreadyExists: the target shows something else, or in another way.
+        """
+        if not request.staging_path:
+            raise WrongState("staging_target_path is required: this driver stages volumes")
+        if await self._staged(request) is None:
+            await self._stager.stage(
+                Stage(
+                    volume_id=request.volume_id,
+                    staging_path=request.staging_path,
+                    capability=request.capability,
+                    publish_context=request.publish_context,
+                    volume_context=request.volume_context,
+                )
+            )
+        await self._deps.fly(
+            ("publish", request.target_path),
+            request.volume_id,
+            lambda: self._publish(request),
+            arguments=request,
+        )
+
+    async def unpublish(self, volume_id: VolumeId, target_path: str) -> None:
+        """Take the volume away from the target path, and remove the path."""
+        await self._deps.fly(
+            ("unpublish", target_path), volume_id, lambda: self._unpublish(target_path)
+        )
+
+    async def _staged(self, request: Publish) -> Mount | None:
+        return await self._deps.mount_at(_source(request))
+
+    async def _publish(self, request: Publish) -> None:
+        staged = await self._staged(request)
+        if staged is None:
+            raise WrongState(f"volume {request.volume_id} is not staged at {request.staging_path}")
+        read_only = request.read_only or request.capability.mode.read_only
+        if (there := await self._deps.mount_at(request.target_path)) is not None:
+            _refuse_other_target(request, staged, there, read_only=read_only)
+            return
+        if not request.capability.mode.many_targets:
+            await self._refuse_second_target(request, staged)
+        mounts = self._deps.mounts
+        if request.capability.block:
+            await mounts.make_file(request.target_path)
+        else:
+            await mounts.make_directory(request.target_path)
+        await mounts.bind(_source(request), request.target_path, read_only=read_only)
+
+    async def _refuse_second_target(self, request: Publish, staged: Mount) -> None:
+        table = await self._deps.mounts.table()
+        others = [
+            mount.path
+            for mount in table
+            if mount.number == staged.number and mount.path != staged.path
+        ]
+        if others:
+            raise WrongState(
+                f"volume {request.volume_id} is published at {others[0]}, and access mode"
+                f" {request.capability.mode} allows one target only"
+            )
+
+    async def _unpublish(self, target_path: str) -> None:
+        while await self._deps.mount_at(target_path) is not None:
+            await self._deps.mounts.unmount(target_path)
+        await self._deps.mounts.remove(target_path)
+
+
+def _source(request: Publish) -> str:
+    if request.capability.block:
+        return raw_path(request.staging_path, request.volume_id)
+    return request.staging_path
+
+
+def _refuse_other_target(request: Publish, staged: Mount, there: Mount, *, read_only: bool) -> None:
+    if there.number != staged.number or there.raw != staged.raw:
+        raise AlreadyExists(
+            f"{there.path} shows device {there.number}, not volume {request.volume_id}"
+        )
+    if not there.raw and there.read_only != (read_only or staged.read_only):
+        raise AlreadyExists(
+            f"{there.path} shows volume {request.volume_id}"
+            f" {'read-only' if there.read_only else 'writable'}, which is not what is asked for"
+        )

@@ -1,0 +1,246 @@
+"""NodeStageVolume: recognize the disk, format it only if proved blank, check, mount, grow.
+
+Every step can be repeated: a call that finds the volume staged as asked is done. A volume that is
+staged otherwise is refused, never remounted under a workload's feet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from diskcsi.model.blank import (
+    Blank,
+    DeviceFacts,
+    Expected,
+    Formatted,
+    Refused,
+    Verdict,
+    judge,
+    same_family,
+)
+from diskcsi.model.capabilities import MountAccess
+from diskcsi.model.errors import AlreadyExists, InvalidArgument, WrongState
+from diskcsi.model.ids import VolumeId
+from diskcsi.model.publish import SIZE_KEY
+from diskcsi.node.deps import NodeDeps
+from diskcsi.node.flags import mount_options, same_flags
+from diskcsi.node.requests import Stage
+from diskcsi.ports.host import Device, Mount
+from diskcsi.telemetry.logging import logger
+
+MKFS_OPTIONS_KEY: Final = "mkfsOptions"
+"""A class's own words for mkfs, in the volume's context; they replace the default ones."""
+
+OMIT_CHECK_KEY: Final = "omitfsck"
+"""`true` in the volume's context: mount without a check."""
+
+
+def raw_path(staging_path: str, volume_id: VolumeId) -> str:
+    """The file in a staging directory that a raw device is bound to."""
+    return f"{staging_path.rstrip('/')}/{volume_id}"
+
+
+class Stager:
+    """Stages and unstages volumes."""
+
+    def __init__(self, *, deps: NodeDeps) -> None:
+        self._deps = deps
+
+    async def stage(self, request: Stage) -> None:
+        """Make the volume ready at its staging path.
+
+        Raises:
+            InvalidArgument: the disk has no serial by which to recognize it.
+            Pending: the device did not appear yet.
+            WrongState: the device is not proved to be the disk, not proved blank, or carries
+                another filesystem than asked for; nothing on it was changed.
+            AlreadyExists: the volume is staged there in another way.
+        """
+        await self._deps.fly(
+            "stage", request.volume_id, lambda: self._stage(request), arguments=request
+        )
+
+    async def unstage(self, volume_id: VolumeId, staging_path: str) -> None:
+        """Undo the staging; nothing staged is fine.
+
+        Raises:
+            WrongState: a workload still uses the volume.
+        """
+        await self._deps.fly("unstage", volume_id, lambda: self._unstage(volume_id, staging_path))
+
+    async def _stage(self, request: Stage) -> None:
+        device = await self._device(request)
+        if request.capability.block:
+            await self._stage_raw(request, device)
+        else:
+            await self._stage_filesystem(request, device)
+
+    async def _device(self, request: Stage) -> Device:
+        rules = self._deps.rules
+        serial = rules.serial(request.volume_id, request.publish_context)
+        if not serial:
+            raise InvalidArgument(
+                f"disk {request.volume_id} tells no serial, so its device can't be recognized",
+                hint="disks made long ago have none: copy the data to a new one",
+            )
+        links = [pattern.format(serial=serial) for pattern in rules.by_id_patterns]
+        return await self._deps.devices.find(serial, links)
+
+    async def _stage_raw(self, request: Stage, device: Device) -> None:
+        place = raw_path(request.staging_path, request.volume_id)
+        there = await self._deps.mount_at(place)
+        if there is not None:
+            if there.raw and there.number == device.number:
+                return
+            raise _staged_otherwise(request, there)
+        if (occupied := await self._deps.mount_at(request.staging_path)) is not None:
+            raise _staged_otherwise(request, occupied)
+        _refuse_wrong_size(await self._deps.devices.facts(device), self._expected(request))
+        await self._deps.mounts.make_file(place)
+        await self._deps.mounts.bind(device.path, place, read_only=False)
+
+    async def _stage_filesystem(self, request: Stage, device: Device) -> None:
+        access = request.capability.access
+        assert isinstance(access, MountAccess)  # noqa: S101 - the caller asked `block`
+        there = await self._deps.mount_at(request.staging_path)
+        if there is not None:
+            _refuse_other_staging(request, there, device)
+            return
+        fs_type = await self._prepared(request, device, access.fs_type)
+        options = mount_options(
+            access.mount_flags, fs_type=fs_type, read_only=request.capability.mode.read_only
+        )
+        await self._deps.mounts.make_directory(request.staging_path)
+        await self._deps.mounts.mount(device, request.staging_path, fs_type, options)
+        if "ro" not in options:
+            await self._grow_mounted(device, fs_type, request.staging_path)
+
+    async def _prepared(self, request: Stage, device: Device, wanted: str) -> str:
+        """The filesystem on the device: found, checked and grown, or newly made."""
+        verdict = await self._verdict(request, device)
+        if isinstance(verdict, Refused):
+            raise WrongState(
+                f"device {device.path} of disk {request.volume_id} is left alone:"
+                f" {'; '.join(verdict.reasons)}",
+                hint="nothing on it was changed",
+            )
+        read_only = request.capability.mode.read_only
+        if isinstance(verdict, Blank):
+            return await self._made(request, device, wanted, read_only=read_only)
+        if wanted and not same_family(verdict.fs_type, wanted):
+            raise WrongState(
+                f"disk {request.volume_id} carries {verdict.fs_type}, and {wanted} is asked for",
+                hint="nothing on it was changed; ask for the filesystem that is there",
+            )
+        if not read_only:
+            await self._check_and_grow(request, device, verdict)
+        return verdict.fs_type
+
+    async def _verdict(self, request: Stage, device: Device) -> Verdict:
+        facts = await self._deps.devices.facts(device)
+        verdict = judge(facts, self._expected(request))
+        logger().info(
+            "device judged",
+            device=device.path,
+            verdict=type(verdict).__name__,
+            reasons=list(verdict.reasons) if isinstance(verdict, Refused) else [],
+            **_told(facts),
+        )
+        return verdict
+
+    def _expected(self, request: Stage) -> Expected:
+        serial = self._deps.rules.serial(request.volume_id, request.publish_context)
+        return Expected(serial=serial, size_bytes=_size_told(request.publish_context))
+
+    async def _made(self, request: Stage, device: Device, wanted: str, *, read_only: bool) -> str:
+        if read_only:
+            raise WrongState(
+                f"disk {request.volume_id} is blank, and it is asked for read-only",
+                hint="use it once with a mode that may write",
+            )
+        fs_type = wanted or self._deps.default_fs_type
+        given = request.volume_context.get(MKFS_OPTIONS_KEY, "").split()
+        await self._deps.filesystems.make(device, fs_type, given or None)
+        return fs_type
+
+    async def _check_and_grow(self, request: Stage, device: Device, found: Formatted) -> None:
+        filesystems = self._deps.filesystems
+        if self._deps.check_filesystems and not _check_omitted(request.volume_context):
+            await filesystems.check(device, found.fs_type)
+        if not filesystems.can_grow_mounted(found.fs_type) and await filesystems.needs_growth(
+            device, found.fs_type
+        ):
+            await filesystems.grow(device, found.fs_type, None)
+
+    async def _grow_mounted(self, device: Device, fs_type: str, path: str) -> None:
+        filesystems = self._deps.filesystems
+        if filesystems.can_grow_mounted(fs_type) and await filesystems.needs_growth(
+            device, fs_type
+        ):
+            await filesystems.grow(device, fs_type, path)
+
+    async def _unstage(self, volume_id: VolumeId, staging_path: str) -> None:
+        mounts = self._deps.mounts
+        for place in (raw_path(staging_path, volume_id), staging_path):
+            while await self._deps.mount_at(place) is not None:
+                await mounts.unmount(place)
+        await mounts.remove(raw_path(staging_path, volume_id))
+
+
+def _size_told(context: Mapping[str, str]) -> int | None:
+    told = context.get(SIZE_KEY, "")
+    return int(told) if told.isdigit() else None
+
+
+def _check_omitted(context: Mapping[str, str]) -> bool:
+    return context.get(OMIT_CHECK_KEY, "").strip().lower() == "true"
+
+
+def _refuse_wrong_size(facts: DeviceFacts, expected: Expected) -> None:
+    """A raw device is handed over whatever is on it, but only if it is the disk."""
+    verdict = judge(facts, expected)
+    known = facts.serial == expected.serial and facts.size_bytes is not None
+    large_enough = expected.size_bytes is None or (facts.size_bytes or 0) >= expected.size_bytes
+    if isinstance(verdict, Refused) and not (known and large_enough):
+        raise WrongState(f"the device is not the disk: {'; '.join(verdict.reasons)}")
+
+
+def _refuse_other_staging(request: Stage, there: Mount, device: Device) -> None:
+    access = request.capability.access
+    assert isinstance(access, MountAccess)  # noqa: S101 - only filesystems come here
+    if there.number != device.number or there.raw:
+        raise _staged_otherwise(request, there)
+    if access.fs_type and not same_family(access.fs_type, there.fs_type):
+        raise _staged_otherwise(request, there)
+    wanted = mount_options(
+        access.mount_flags,
+        fs_type=there.fs_type,
+        read_only=request.capability.mode.read_only,
+    )
+    if not same_flags(wanted, there.options):
+        raise _staged_otherwise(request, there)
+
+
+def _staged_otherwise(request: Stage, there: Mount) -> AlreadyExists:
+    what = "a raw device" if there.raw else f"{there.fs_type} of device {there.number}"
+    return AlreadyExists(
+        f"{there.path} holds {what} with {','.join(sorted(there.options))}, which is not what"
+        f" is asked for volume {request.volume_id}",
+        hint="unstage it first",
+    )
+
+
+def _told(facts: DeviceFacts) -> dict[str, object]:
+    return {
+        "serial": facts.serial,
+        "size_bytes": facts.size_bytes,
+        "filesystem": facts.filesystem,
+        "signatures": facts.signatures,
+        "head_is_zero": facts.head_is_zero,
+        "tail_is_zero": facts.tail_is_zero,
+        "partitions": facts.partitions,
+        "holders": facts.holders,
+        "mounts": facts.mounts,
+        "exclusive": facts.exclusive,
+    }
