@@ -1,0 +1,145 @@
+"""Block devices: found by serial, within a deadline, and never the machine's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from diskcsi.aio.backoff import backoff
+from diskcsi.host.linux import facts, mountinfo
+from diskcsi.host.linux.identity import Identity
+from diskcsi.host.linux.mounts import TABLE
+from diskcsi.model.blank import DeviceFacts
+from diskcsi.model.errors import Pending, WrongState
+from diskcsi.ports.host import Device
+
+SECTOR_BYTES: Final = 512
+"""Sysfs tells sizes in these, whatever the device's own block is (Linux, ABI/stable/sysfs-block)."""
+
+LOOK_FIRST_S: Final = 0.05
+LOOK_MAX_S: Final = 0.5
+"""A look reads a few files of sysfs; an attached disk appears within a second or two."""
+
+
+class LinuxDevices:
+    """Implements `diskcsi.ports.host.BlockDevices`.
+
+    Args:
+        own_paths: directories of the machine itself, such as `/` and kubelet's: a device that
+            one of them lives on is never handed out.
+        wait_s: how long `find` waits for a device to appear.
+    """
+
+    def __init__(
+        self, *, identity: Identity, own_paths: Collection[str], wait_s: float, random: Random
+    ) -> None:
+        self._identity = identity
+        self._own_paths = tuple(own_paths)
+        self._wait_s = wait_s
+        self._random = random
+
+    async def find(self, serial: str, links: Sequence[str]) -> Device:
+        """Look until the device is there; sysfs decides, the links only come first."""
+        try:
+            async with asyncio.timeout(self._wait_s):
+                async for _ in backoff(first_s=LOOK_FIRST_S, max_s=LOOK_MAX_S, random=self._random):
+                    device = await asyncio.to_thread(self._look, serial, links)
+                    if device is not None:
+                        return device
+        except TimeoutError:
+            pass
+        seen = await asyncio.to_thread(self._serials)
+        raise Pending(
+            f"no device with serial {serial} appeared in {self._wait_s:g} s;"
+            f" there are {', '.join(seen) or 'none that tell a serial'}",
+            hint="the disk may still be on its way, or identity_sources may leave out its kind",
+        )
+
+    async def numbered(self, number: str) -> Device | None:
+        """The device of this number, by the kernel's own index of them."""
+        return await asyncio.to_thread(self._numbered, number)
+
+    async def serial_of(self, device: Device) -> str | None:
+        """What it says of itself."""
+        return await asyncio.to_thread(self._identity.serial, Path(device.path).name)
+
+    async def facts(self, device: Device) -> DeviceFacts:
+        """Everything that bears on whether it is blank."""
+        name = Path(device.path).name
+        return await facts.gather(
+            device,
+            serial=await asyncio.to_thread(self._identity.serial, name),
+            sysfs=self._identity.sysfs_root / "block" / name,
+        )
+
+    def _look(self, serial: str, links: Iterable[str]) -> Device | None:
+        names = dict.fromkeys([*self._identity.linked(list(links)), *self._identity.names()])
+        found = [name for name in names if self._identity.serial(name) == serial]
+        if not found:
+            return None
+        if len(found) > 1:
+            raise WrongState(
+                f"serial {serial} is told by {' and '.join(found)}: neither is touched",
+                hint="one of them is a copy or a leftover: detach it",
+            )
+        device = self._device(found[0])
+        if device is not None and device.number in self._own_numbers():
+            raise WrongState(f"device {device.path} holds the machine's own files")
+        return device
+
+    def _device(self, name: str) -> Device | None:
+        """None while the kernel has no node, number or size for it."""
+        block = self._identity.sysfs_root / "block" / name
+        try:
+            number = (block / "dev").read_text().strip()
+            size_bytes = int((block / "size").read_text()) * SECTOR_BYTES
+        except (OSError, ValueError):
+            return None
+        path = self._node(name)
+        if path is None or not size_bytes:
+            return None
+        return Device(path=str(path), number=number, size_bytes=size_bytes)
+
+    def _node(self, name: str) -> Path | None:
+        """The device's node: in this machine's directory, or where its links point."""
+        here = self._identity.device_root / name
+        if here.is_block_device():
+            return here
+        by_id = self._identity.device_root / "disk" / "by-id"
+        try:
+            for link in by_id.iterdir():
+                target = link.resolve()
+                if target.name == name and target.is_block_device():
+                    return target
+        except OSError:
+            return None
+        return None
+
+    def _numbered(self, number: str) -> Device | None:
+        link = self._identity.sysfs_root / "dev" / "block" / number
+        try:
+            return self._device(link.resolve(strict=True).name)
+        except OSError:
+            return None
+
+    def _own_numbers(self) -> set[str]:
+        numbers = {
+            entry.number
+            for entry in mountinfo.parse(TABLE.read_text(errors="surrogateescape"))
+            if entry.path in self._own_paths
+        }
+        for path in self._own_paths:
+            try:
+                device = Path(path).stat().st_dev
+            except OSError:
+                continue
+            numbers.add(f"{os.major(device)}:{os.minor(device)}")
+        return numbers
+
+    def _serials(self) -> list[str]:
+        told = ((name, self._identity.serial(name)) for name in self._identity.names())
+        return [f"{name} with {serial}" for name, serial in told if serial]

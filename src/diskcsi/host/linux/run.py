@@ -1,0 +1,90 @@
+"""The driver's only place that starts a process.
+
+No shell, a fixed environment, no input, a deadline, and a process group of its own, so that what
+is killed takes its children along. Arguments never hold a secret: they are public on a machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from diskcsi.model.errors import InvalidArgument, WrongState
+
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C",  # messages and numbers read the same on every machine
+}
+
+TIMEOUT_S: Final = 60.0
+"""Of a tool that only looks or mounts; a disk that keeps it busy for longer doesn't answer."""
+
+TAIL_BYTES: Final = 2000
+"""What is kept of a tool's words for an error message."""
+
+MAX_OUTPUT_BYTES: Final = 1024**2
+"""What is read of a tool's answer; the longest, wipefs of a strange disk, has a few KiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A process that has ended."""
+
+    tool: str
+    code: int
+    output: str
+    errors: str
+
+    def failure(self, what: str, *, hint: str = "") -> WrongState:
+        """Its failure as an error that says what was attempted and what the tool said."""
+        said = (self.errors.strip() or self.output.strip())[-TAIL_BYTES:]
+        return WrongState(f"{what}: {self.tool} ended with {self.code}: {said}", hint=hint)
+
+
+async def run(command: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> Done:
+    """Run a tool to its end, whatever its exit status.
+
+    Raises:
+        InvalidArgument: the tool is not on this machine.
+        TimeoutError: it did not end in time and was killed.
+    """
+    tool = command[0]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(ENVIRONMENT),
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        raise InvalidArgument(
+            f"this machine has no {tool}", hint=f"install the package that brings {tool}"
+        ) from None
+    try:
+        async with asyncio.timeout(timeout_s):
+            output, errors = await process.communicate()
+    except BaseException:
+        await _kill(process)
+        raise
+    return Done(
+        tool=tool,
+        code=process.returncode or 0,
+        output=output[:MAX_OUTPUT_BYTES].decode(errors="replace"),
+        errors=errors[-MAX_OUTPUT_BYTES:].decode(errors="replace"),
+    )
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # a process that waits for a dead disk can't be killed; nobody waits for it any longer
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await process.wait()
