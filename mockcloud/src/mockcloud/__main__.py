@@ -1,0 +1,5 @@
+"""`python -m mockcloud`."""
+
+from mockcloud.cli import main
+
+main()

@@ -1,0 +1,50 @@
+"""What each API call does, by its name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from mockcloud.actions import attach, disks, places, snapshots, tags
+from mockcloud.engine.engine import Engine
+from mockcloud.wire.params import Params
+
+Action = Callable[[Engine, Params], Awaitable[dict[str, Any]]]
+
+ACTIONS: Final[dict[str, Action]] = {
+    "CreateDisk": disks.create_disk,
+    "DeleteDisk": disks.delete_disk,
+    "ResizeDisk": disks.resize_disk,
+    "DescribeDisks": disks.describe_disks,
+    "AttachDisk": attach.attach_disk,
+    "DetachDisk": attach.detach_disk,
+    "CreateSnapshot": snapshots.create_snapshot,
+    "DeleteSnapshot": snapshots.delete_snapshot,
+    "DescribeSnapshots": snapshots.describe_snapshots,
+    "TagResources": tags.tag_resources,
+    "UntagResources": tags.untag_resources,
+    "ListTagResources": tags.list_tag_resources,
+    "DescribeInstances": places.describe_instances,
+    "DescribeInstanceTypes": places.describe_instance_types,
+    "DescribeZones": places.describe_zones,
+    "DescribeRegions": places.describe_regions,
+}
+
+
+class Actor:
+    """Carries out calls on one engine, each with the time it takes."""
+
+    def __init__(self, *, engine: Engine) -> None:
+        self._engine = engine
+
+    async def act(self, name: str, params: Params) -> dict[str, Any]:
+        """The answer of the action `name`; what is due by then has happened before and after."""
+        engine = self._engine
+        engine.count_call(name)
+        if takes_s := engine.latencies.draw(f"call.{name}"):
+            await asyncio.sleep(takes_s)
+        await engine.schedule.run_due()
+        answer = await ACTIONS[name](engine, params)
+        await engine.schedule.run_due()
+        return answer

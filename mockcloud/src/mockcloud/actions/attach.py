@@ -1,0 +1,188 @@
+"""AttachDisk and DetachDisk: answered at once, done a while later, one at a time on a machine."""
+
+from __future__ import annotations
+
+import string
+from typing import Any, Final
+
+from mockcloud.engine.engine import Engine
+from mockcloud.engine.state import Attachment, Disk, Instance
+from mockcloud.errors import ApiError
+from mockcloud.hypervisor.base import Busy
+from mockcloud.wire.params import Params
+
+Answer = dict[str, Any]
+
+SHARED_MOST: Final = 16
+"""Machines that may hold one multi-attach disk."""
+
+BUSY_RETRY_S: Final = 0.5
+"""Until a device that is still in use is looked at again; the disk stays Detaching meanwhile."""
+
+
+async def attach_disk(engine: Engine, params: Params) -> Answer:
+    """Begin to attach."""
+    _check_region(engine, params)
+    instance_id, disk_id = params.required("InstanceId"), params.required("DiskId")
+    instance, disk = engine.instance(instance_id), engine.disk(disk_id)
+    _check_attachable(disk, instance)
+    _check_machine(engine, disk, instance)
+    _check_slot(engine, instance, "attach")
+    _begin_attach(engine, disk, instance)
+    return {}
+
+
+def _check_region(engine: Engine, params: Params) -> None:
+    if "RegionId" in params and params.text("RegionId") not in engine.config.zones:
+        raise ApiError(400, "InvalidRegionId.MalFormed", "The specified RegionId is not valid.")
+
+
+def _check_attachable(disk: Disk, instance: Instance) -> None:
+    shared_again = disk.multi_attach and not disk.attached_to(instance.id) and not disk.operation
+    if disk.operation or (disk.attachments and not shared_again):
+        raise ApiError(
+            403, "IncorrectDiskStatus", "The current disk status does not support this operation."
+        )
+    if disk.zone and disk.zone != instance.zone:
+        raise ApiError(
+            403, "ResourcesNotInSameZone", "The specified instance and disk are not in one zone."
+        )
+    if not instance.accepts:
+        raise ApiError(
+            400, "IncorrectInstanceStatus", "The current status of the instance forbids this."
+        )
+
+
+def _check_machine(engine: Engine, disk: Disk, instance: Instance) -> None:
+    kind = instance.type
+    if disk.multi_attach:
+        if not kind.nvme:
+            raise ApiError(
+                403,
+                "InvalidInstanceType.NotSupportMultiAttachDisk",
+                "The instance type does not support multi-attach disks.",
+            )
+        if len(disk.attachments) >= SHARED_MOST:
+            raise ApiError(
+                403, "DiskAttachedNumberExceeded", "The disk is attached to too many instances."
+            )
+    if disk.category not in kind.categories:
+        raise ApiError(
+            403,
+            "InvalidInstanceType.NotSupportDiskCategory",
+            "The instance type does not support the disk category.",
+        )
+    system_disk = 1
+    if len(list(engine.disks_on(instance.id))) + system_disk >= kind.disks:
+        raise ApiError(
+            403, "InstanceDiskLimitExceeded", "The instance already holds all disks it can."
+        )
+
+
+def _check_slot(engine: Engine, instance: Instance, what: str) -> None:
+    """One change at a time, unless the machine is tagged for parallel work."""
+    going_on = [engine.disks[one] for one in engine.busy[instance.id] if one in engine.disks]
+    if instance.tags.get(f"supportConcurrency{what.capitalize()}") == "true":
+        same = sum(one.operation == f"{what}ing" for one in going_on)
+        if what == "attach" and same >= engine.knobs.parallel_attach:
+            raise ApiError(400, "OperationConflict.DisksAttachingParallellyExceed")
+        if what == "detach" and same >= engine.knobs.parallel_detach:
+            raise ApiError(400, "DisksDetachingOnEcsExceeded")
+        return
+    if going_on:
+        code = engine.knobs.conflict_code
+        raise ApiError(409 if code == "OperationConflict" else 403, code, "null")
+
+
+def _begin_attach(engine: Engine, disk: Disk, instance: Instance) -> None:
+    draw = engine.latencies.draw
+    takes_s = draw("attach")
+    lag_s = min(draw("status_lag"), takes_s)
+    disk.operation, disk.operation_on = "attaching", instance.id
+    engine.busy[instance.id].add(disk.id)
+
+    async def shown() -> None:
+        if disk.operation == "attaching":
+            disk.status = "Attaching"
+
+    async def attached() -> None:
+        now = engine.clock.time()
+        letter = _free_letter(engine, instance)
+        disk.attachments.append(
+            Attachment(instance_id=instance.id, device=f"/dev/xvd{letter}", at=now)
+        )
+        disk.operation, disk.operation_on = "", ""
+        disk.ever_attached, disk.attached_at = True, now
+        engine.busy[instance.id].discard(disk.id)
+        engine.schedule.after(draw("device_lag"), device)
+        engine.schedule.after(lag_s, settled)
+
+    async def device() -> None:
+        if disk.attached_to(instance.id):
+            await engine.hypervisor.attach(disk.serial, instance.id, nvme=instance.type.nvme)
+
+    async def settled() -> None:
+        if disk.attachments and not disk.operation:
+            disk.status = "In_use"
+
+    engine.schedule.after(lag_s, shown)
+    engine.schedule.after(takes_s, attached)
+
+
+def _free_letter(engine: Engine, instance: Instance) -> str:
+    taken = {
+        one.device[-1]
+        for disk in engine.disks.values()
+        if (one := disk.attached_to(instance.id)) is not None
+    }
+    return next((one for one in string.ascii_lowercase[1:] if one not in taken), "z")
+
+
+async def detach_disk(engine: Engine, params: Params) -> Answer:
+    """Begin to detach."""
+    _check_region(engine, params)
+    instance_id, disk_id = params.required("InstanceId"), params.required("DiskId")
+    instance, disk = engine.instance(instance_id), engine.disk(disk_id)
+    _check_detachable(disk, instance)
+    _check_slot(engine, instance, "detach")
+    _begin_detach(engine, disk, instance)
+    return {}
+
+
+def _check_detachable(disk: Disk, instance: Instance) -> None:
+    if disk.operation == "detaching" and disk.operation_on == instance.id:
+        raise ApiError(403, "InvalidOperation.DiskDetachingFromThisEcs")
+    if disk.operation in ("attaching", "detaching"):
+        raise ApiError(
+            403, "IncorrectDiskStatus", "The current disk status does not support this operation."
+        )
+    if not disk.attachments:
+        raise ApiError(404, "InvalidDisk.AlreadyDetached", "The disk has already been detached.")
+    if not disk.attached_to(instance.id):
+        raise ApiError(
+            403, "DependencyViolation", "The disk is not attached to the specified instance."
+        )
+    if not instance.accepts:
+        raise ApiError(
+            403, "IncorrectInstanceStatus", "The current status of the instance forbids this."
+        )
+
+
+def _begin_detach(engine: Engine, disk: Disk, instance: Instance) -> None:
+    disk.status, disk.operation, disk.operation_on = "Detaching", "detaching", instance.id
+    engine.busy[instance.id].add(disk.id)
+
+    async def detached() -> None:
+        try:
+            await engine.hypervisor.detach(disk.serial, instance.id)
+        except Busy:
+            engine.schedule.after(BUSY_RETRY_S, detached)
+            return
+        disk.attachments = [one for one in disk.attachments if one.instance_id != instance.id]
+        disk.operation, disk.operation_on = "", ""
+        disk.status = "In_use" if disk.attachments else "Available"
+        disk.detached_at = engine.clock.time()
+        disk.delete_with_instance = False
+        engine.busy[instance.id].discard(disk.id)
+
+    engine.schedule.after(engine.latencies.draw("detach"), detached)

@@ -1,0 +1,170 @@
+"""Puts a cloud together and serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+from aiohttp import web
+
+from mockcloud.actions import ACTIONS, Actor
+from mockcloud.engine.clock import Clock, RealClock, utc
+from mockcloud.engine.engine import Engine
+from mockcloud.engine.latency import Latencies, Range
+from mockcloud.engine.world import WorldConfig
+from mockcloud.faults import Fault, Faults
+from mockcloud.hypervisor.base import Hypervisor, NoHypervisor
+from mockcloud.metadata import Metadata
+from mockcloud.wire.auth import Authenticator
+from mockcloud.wire.calls import CallLog
+from mockcloud.wire.gateway import Gateway
+
+MAX_LINE_BYTES: Final = 128 * 1024
+"""Of a request's first line: an old SDK puts every parameter there, and 20 long tags make 35 KB."""
+
+MAX_BODY_BYTES: Final = 1024**2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """A cloud in this process, for its server and for tests.
+
+    Attributes:
+        port: where it answers, on the host that was asked for.
+    """
+
+    engine: Engine
+    faults: Faults
+    calls: CallLog
+    auth: Authenticator
+    port: int
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    *,
+    config: WorldConfig,
+    latencies: dict[str, Range],
+    hypervisor: Hypervisor | None = None,
+    clock: Clock | None = None,
+    seed: int = 1,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> AsyncIterator[Cloud]:
+    """Serve a cloud while the block runs; afterwards nothing of it is left on the machine.
+
+    With a clock that is given, nothing happens by itself: the caller moves time.
+    """
+    engine = Engine(
+        config=config,
+        clock=clock or RealClock(),
+        latencies=Latencies(ranges=latencies, random=Random(seed)),
+        hypervisor=hypervisor or NoHypervisor(),
+        random=Random(seed + 1),
+    )
+    faults, calls = Faults(), CallLog()
+    auth = Authenticator(
+        keys={key.id: key for key in config.keys}, now=lambda: utc(engine.clock.time())
+    )
+    gateway = Gateway(
+        auth=auth,
+        actions=frozenset(ACTIONS),
+        act=Actor(engine=engine).act,
+        faults=faults,
+        log=calls,
+    )
+    runner = web.AppRunner(
+        _application(engine, gateway, faults, calls),
+        access_log=None,
+        max_line_size=MAX_LINE_BYTES,
+        max_field_size=MAX_LINE_BYTES,
+        shutdown_timeout=1.0,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        time_passes = None if clock else tasks.create_task(engine.schedule.run_forever())
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+            yield Cloud(
+                engine=engine, faults=faults, calls=calls, auth=auth, port=runner.addresses[0][1]
+            )
+        finally:
+            await runner.cleanup()
+            if time_passes is not None:
+                time_passes.cancel()
+            await engine.close()
+
+
+def _application(
+    engine: Engine, gateway: Gateway, faults: Faults, calls: CallLog
+) -> web.Application:
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app.add_routes(Metadata(engine=engine).routes())
+    app.add_routes(_control_routes(engine, faults, calls))
+    app.router.add_route("*", "/{path:.*}", gateway.handle)
+    return app
+
+
+def _control_routes(engine: Engine, faults: Faults, calls: CallLog) -> list[web.RouteDef]:
+    """What tests and people ask of the mock itself; a real cloud has none of it."""
+
+    async def show_calls(request: web.Request) -> web.Response:
+        since = request.query.get("since", "0")
+        if not since.isdigit():
+            return _refusal("since: allowed is the number of a call")
+        return web.json_response([call.told() for call in calls.since(int(since))])
+
+    async def add_fault(request: web.Request) -> web.Response:
+        try:
+            faults.add(Fault.parse(await request.json()))
+        except (ValueError, TypeError) as error:
+            return _refusal(str(error))
+        return web.json_response({})
+
+    async def clear_faults(request: web.Request) -> web.Response:  # noqa: ARG001
+        faults.clear()
+        return web.json_response({})
+
+    async def show_state(request: web.Request) -> web.Response:  # noqa: ARG001
+        await engine.schedule.run_due()
+        return web.json_response(_state(engine))
+
+    return [
+        web.get("/_mock/calls", show_calls),
+        web.post("/_mock/faults", add_fault),
+        web.delete("/_mock/faults", clear_faults),
+        web.get("/_mock/state", show_state),
+    ]
+
+
+def _state(engine: Engine) -> dict[str, Any]:
+    return {
+        "disks": [
+            {
+                "id": disk.id,
+                "size_gib": disk.size_gib,
+                "zone": disk.zone,
+                "category": disk.category,
+                "status": disk.status,
+                "attached_to": [one.instance_id for one in disk.attachments],
+                "tags": disk.tags,
+            }
+            for disk in engine.disks.values()
+        ],
+        "snapshots": [
+            {"id": one.id, "disk_id": one.disk_id, "status": one.status}
+            for one in engine.snapshots.values()
+        ],
+        "instances": [
+            {"id": one.id, "zone": one.zone, "type": one.type_name, "status": one.status}
+            for one in engine.instances.values()
+        ],
+    }
+
+
+def _refusal(reason: str) -> web.Response:
+    return web.json_response({"error": reason}, status=400)

@@ -1,0 +1,101 @@
+"""Time, and what is to happen at a time.
+
+Every slow change of the cloud is an event with a due time. With the real clock a task carries
+events out when they are due; with the fake one a test moves time and they happen in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+Effect = Callable[[], Awaitable[None]]
+
+
+class Clock(Protocol):
+    """Seconds since the epoch."""
+
+    def time(self) -> float:
+        """Now."""
+        ...
+
+
+class RealClock:
+    """The machine's time."""
+
+    def time(self) -> float:
+        """Now."""
+        return time.time()
+
+
+class FakeClock:
+    """A time that moves when told."""
+
+    def __init__(self, start: float = 1_750_000_000.0) -> None:
+        self._now = start
+
+    def time(self) -> float:
+        """Now."""
+        return self._now
+
+    def set(self, now: float) -> None:
+        """Move to a time."""
+        self._now = now
+
+
+def utc(seconds: float) -> datetime:
+    """A time as a date in UTC."""
+    return datetime.fromtimestamp(seconds, tz=UTC)
+
+
+class Schedule:
+    """Events in the order of their due times."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._events: list[tuple[float, int, Effect]] = []
+        self._count = 0
+        self._changed = asyncio.Event()
+        self._running = asyncio.Lock()
+
+    def after(self, delay_s: float, effect: Effect) -> None:
+        """Let `effect` happen in `delay_s` seconds."""
+        self._count += 1
+        heapq.heappush(self._events, (self._clock.time() + delay_s, self._count, effect))
+        self._changed.set()
+
+    async def run_due(self) -> None:
+        """Carry out every event that is due, in order, those they bring about included."""
+        async with self._running:
+            while self._events and self._events[0][0] <= self._clock.time():
+                _, _, effect = heapq.heappop(self._events)
+                try:
+                    await effect()
+                except Exception:
+                    # one disk's trouble must not stop the time of all others
+                    logging.getLogger(__name__).exception("an event failed")
+
+    async def run_forever(self) -> None:
+        """Carry events out as they become due."""
+        while True:
+            await self.run_due()
+            self._changed.clear()
+            wait_s = self._events[0][0] - self._clock.time() if self._events else None
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def advance(self, clock: FakeClock, seconds: float) -> None:
+        """Move a fake clock, letting each event on the way happen at its own time."""
+        end = clock.time() + seconds
+        while self._events and self._events[0][0] <= end:
+            clock.set(max(self._events[0][0], clock.time()))
+            await self.run_due()
+        clock.set(end)

@@ -1,0 +1,137 @@
+"""The cloud: its state, its time, and the slow changes that calls set off."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from random import Random
+from typing import Final
+
+from mockcloud.engine.clock import Clock, Schedule
+from mockcloud.engine.latency import Latencies
+from mockcloud.engine.state import Disk, Instance, Snapshot
+from mockcloud.engine.tokens import Tokens
+from mockcloud.engine.world import WorldConfig
+from mockcloud.errors import ApiError
+from mockcloud.hypervisor.base import Hypervisor
+
+ID_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+ID_LENGTH: Final = 20
+
+REGION_PREFIXES: Final = {
+    "cn-hangzhou": "bp1", "cn-beijing": "2ze", "cn-shanghai": "uf6", "cn-shenzhen": "wz9",
+    "cn-hongkong": "j6c", "cn-wulanchabu": "0jl", "us-west-1": "rj9", "cn-huhehaote": "hp3",
+}  # fmt: skip
+
+MINUTE_S: Final = 60
+
+
+class Engine:
+    """One account's part of the cloud.
+
+    Attributes:
+        disks, snapshots, instances: what there is, by id.
+        busy: for each machine, the disks that are on their way to or from it.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: WorldConfig,
+        clock: Clock,
+        latencies: Latencies,
+        hypervisor: Hypervisor,
+        random: Random,
+    ) -> None:
+        self.config = config
+        self.knobs = config.knobs
+        self.clock = clock
+        self.schedule = Schedule(clock=clock)
+        self.latencies = latencies
+        self.hypervisor = hypervisor
+        self.tokens = Tokens(clock=clock, knobs=config.knobs)
+        self.disks: dict[str, Disk] = {}
+        self.snapshots: dict[str, Snapshot] = {}
+        self.instances: dict[str, Instance] = {
+            one.id: Instance(
+                id=one.id,
+                region=config.region_of(one.zone),
+                zone=one.zone,
+                type_name=one.type,
+                status=one.status,
+                created_at=clock.time(),
+                tags=dict(one.tags),
+            )
+            for one in config.machines
+        }
+        self.busy: dict[str, set[str]] = defaultdict(set)
+        self._random = random
+        self._count = 0
+        self._calls: dict[tuple[str, int], int] = {}
+
+    def new_id(self, kind: str, region: str) -> str:
+        """A fresh id as the cloud would make it in this region."""
+        prefix = REGION_PREFIXES.get(region, "mck")
+        rest = "".join(self._random.choices(ID_LETTERS, k=ID_LENGTH - len(prefix)))
+        return f"{kind}-{prefix}{rest}"
+
+    def next_order(self) -> int:
+        """A number greater than all before."""
+        self._count += 1
+        return self._count
+
+    def disk(self, disk_id: str) -> Disk:
+        """The disk of this id."""
+        found = self.disks.get(disk_id)
+        if found is None:
+            raise ApiError(404, "InvalidDiskId.NotFound", "The specified disk does not exist.")
+        return found
+
+    def instance(self, instance_id: str) -> Instance:
+        """The machine of this id."""
+        found = self.instances.get(instance_id)
+        if found is None:
+            raise ApiError(
+                404, "InvalidInstanceId.NotFound", "The specified InstanceId does not exist."
+            )
+        return found
+
+    def disks_on(self, instance_id: str) -> Iterator[Disk]:
+        """Disks that a machine holds, or is about to."""
+        for disk in self.disks.values():
+            coming = disk.operation == "attaching" and disk.operation_on == instance_id
+            if coming or disk.attached_to(instance_id):
+                yield disk
+
+    def snapshot_running(self, disk_id: str) -> bool:
+        """Whether a snapshot of this disk is being made."""
+        return any(
+            one.disk_id == disk_id and one.status == "progressing"
+            for one in self.snapshots.values()
+        )
+
+    def count_call(self, action: str) -> None:
+        """Refuse the call when its minute is used up.
+
+        Raises:
+            ApiError: `Throttling`, until the next minute of the clock begins.
+        """
+        read = action.startswith(("Describe", "List"))
+        limit = self.knobs.reads_per_minute if read else self.knobs.writes_per_minute
+        if not limit:
+            return
+        minute = int(self.clock.time() // MINUTE_S)
+        if any(at != minute for _, at in self._calls):
+            self._calls = {key: count for key, count in self._calls.items() if key[1] == minute}
+        used = self._calls.get((action, minute), 0)
+        if used >= limit:
+            raise ApiError(
+                self.knobs.throttle_status,
+                "Throttling",
+                "Request was denied due to request throttling.",
+            )
+        self._calls[(action, minute)] = used + 1
+
+    async def close(self) -> None:
+        """Leave nothing behind on the machine."""
+        await self.hypervisor.close()

@@ -1,0 +1,73 @@
+"""ClientTokens: the same request again gives the same answer, another request is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from mockcloud.engine.clock import Clock
+from mockcloud.engine.world import Knobs
+from mockcloud.errors import ApiError
+from mockcloud.wire.params import Params
+
+TOKEN_LIMIT: Final = 64
+
+NOT_PARAMETERS: Final = frozenset({
+    "Signature", "SignatureNonce", "Timestamp", "SecurityToken", "AccessKeyId", "SignatureType",
+    "SignatureMethod", "SignatureVersion", "Format",
+})  # fmt: skip
+"""What differs from try to try of one request."""
+
+Fingerprint = tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class _Spent:
+    request: Fingerprint
+    answer: dict[str, str] | None
+    at: float
+
+
+class Tokens:
+    """The tokens that were spent."""
+
+    def __init__(self, *, clock: Clock, knobs: Knobs) -> None:
+        self._clock = clock
+        self._knobs = knobs
+        self._spent: dict[tuple[str, str], _Spent] = {}
+
+    def replay(self, action: str, params: Params) -> dict[str, str] | None:
+        """The answer of the earlier request with this token; None when it is new or absent.
+
+        Raises:
+            ApiError: the token was spent on another request, or has the wrong form.
+        """
+        token = params.text("ClientToken")
+        if not token:
+            return None
+        if len(token) > TOKEN_LIMIT or not token.isascii():
+            raise ApiError(
+                403, "InvalidClientToken.Malformed", "The specified ClientToken is not valid."
+            )
+        spent = self._spent.get((action, token))
+        if spent is None or self._clock.time() - spent.at > self._knobs.token_ttl_s:
+            return None
+        if spent.request != _fingerprint(params):
+            raise ApiError(
+                self._knobs.token_mismatch_status,
+                "IdempotentParameterMismatch",
+                "The request uses the same client token as a previous, but non-identical request.",
+            )
+        return spent.answer
+
+    def spend(self, action: str, params: Params, answer: dict[str, str] | None) -> None:
+        """Remember the request, None for one that failed and left its token spent."""
+        token = params.text("ClientToken")
+        if token:
+            self._spent[(action, token)] = _Spent(_fingerprint(params), answer, self._clock.time())
+
+
+def _fingerprint(params: Params) -> Fingerprint:
+    return tuple(
+        sorted((name, value) for name, value in params.items() if name not in NOT_PARAMETERS)
+    )

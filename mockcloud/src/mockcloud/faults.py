@@ -1,0 +1,122 @@
+"""Faults that a test or a person asks for: lost requests and replies, delays, errors, throttling."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from mockcloud.errors import ApiError
+
+KINDS: Final = ("error", "delay", "lose_request", "lose_reply", "throttle")
+
+
+@dataclass(slots=True, kw_only=True)
+class Fault:
+    """One thing that goes wrong.
+
+    Attributes:
+        action: which calls, as a pattern such as `Describe*`.
+        kind: one of `KINDS`.
+        times: how often it happens yet; 0: until it is removed.
+        skip: how many calls pass unharmed first.
+        status, code, message: of an `error`.
+        delay_s: of a `delay`, before the call is carried out.
+        match: parameters that a call must have to be struck.
+    """
+
+    action: str
+    kind: str
+    times: int = 1
+    skip: int = 0
+    status: int = 500
+    code: str = "InternalError"
+    message: str = "The request processing has failed due to some unknown error."
+    delay_s: float = 0.0
+    match: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind is {self.kind!r}: allowed are {', '.join(KINDS)}")
+
+    @classmethod
+    def parse(cls, told: Mapping[str, Any]) -> Fault:
+        """A fault from a JSON object.
+
+        Raises:
+            ValueError: a member is unknown or missing.
+        """
+        known = {item.name for item in fields(cls)}
+        if unknown := sorted(set(told) - known):
+            raise ValueError(
+                f"unknown members {', '.join(unknown)}; allowed are {', '.join(sorted(known))}"
+            )
+        if "action" not in told or "kind" not in told:
+            raise ValueError("action and kind are required")
+        return cls(**told)
+
+    @property
+    def drops_request(self) -> bool:
+        """Whether the connection is cut before the call is carried out."""
+        return self.kind == "lose_request"
+
+    @property
+    def drops_reply(self) -> bool:
+        """Whether the connection is cut after the call was carried out."""
+        return self.kind == "lose_reply"
+
+    def strikes(self, action: str, params: Mapping[str, str]) -> bool:
+        """Whether it hits this call."""
+        wanted = self.match or {}
+        return fnmatchcase(action, self.action) and all(
+            params.get(name) == value for name, value in wanted.items()
+        )
+
+
+class Faults:
+    """The faults in force, first come first served; at most one strikes a call."""
+
+    def __init__(self, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._faults: list[Fault] = []
+        self._pause = pause
+
+    def add(self, fault: Fault) -> None:
+        """From the next call on."""
+        self._faults.append(fault)
+
+    def clear(self) -> None:
+        """Nothing goes wrong any more."""
+        self._faults.clear()
+
+    async def before(self, action: str, params: Mapping[str, str]) -> Fault | None:
+        """Wait or fail as the fault for this call says; gives those that cut the connection.
+
+        Raises:
+            ApiError: the fault is an error.
+        """
+        fault = self._next(action, params)
+        if fault is None:
+            return None
+        if fault.kind == "delay":
+            await self._pause(fault.delay_s)
+        elif fault.kind == "throttle":
+            raise ApiError(400, "Throttling", "Request was denied due to request throttling.")
+        elif fault.kind == "error":
+            raise ApiError(fault.status, fault.code, fault.message)
+        return fault
+
+    def _next(self, action: str, params: Mapping[str, str]) -> Fault | None:
+        for fault in self._faults:
+            if not fault.strikes(action, params):
+                continue
+            if fault.skip:
+                fault.skip -= 1
+                return None
+            if fault.times:
+                fault.times -= 1
+                if not fault.times:
+                    self._faults.remove(fault)
+            return fault
+        return None

@@ -1,0 +1,161 @@
+"""Disks as sparse files, attached as loop devices of this machine.
+
+Each instance has a directory of its own that stands for its `/dev`: `ROOT/INSTANCE/dev`. An attached
+disk appears there as `disk/by-id/virtio-SERIAL` (or the NVMe style of name), a link to the loop
+device. The file behind the device is `SERIAL.img`, so that whoever looks can compare two facts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mockcloud.hypervisor.base import Busy
+
+GIB: Final = 1024**3
+IMAGE_SUFFIX: Final = ".img"
+VIRTIO_LINK: Final = "virtio-{serial}"
+NVME_LINK: Final = "nvme-Alibaba_Cloud_Elastic_Block_Storage_{serial}"
+
+
+class HypervisorError(Exception):
+    """A tool failed; the message has its words."""
+
+
+@dataclass(slots=True, frozen=True)
+class _Device:
+    path: str
+    link: Path
+
+
+class LoopHypervisor:
+    """Loop devices under one directory, which it alone uses.
+
+    Args:
+        root: made when it is missing; emptied of disks and snapshots at the end.
+    """
+
+    def __init__(self, *, root: Path) -> None:
+        self._root = root
+        self._disks = root / "disks"
+        self._snapshots = root / "snapshots"
+        self._devices: dict[tuple[str, str], _Device] = {}
+        for directory in (self._disks, self._snapshots):
+            directory.mkdir(parents=True, exist_ok=True)
+
+    def device_root(self, instance_id: str) -> Path:
+        """The directory that stands for a machine's `/dev`."""
+        return self._root / instance_id / "dev"
+
+    async def create(self, serial: str, size_gib: int) -> None:
+        """A sparse file: it takes room as it is written."""
+        path = self._image(serial)
+        path.touch(mode=0o600)
+        os.truncate(path, size_gib * GIB)
+
+    async def restore(self, serial: str, snapshot_id: str, size_gib: int) -> None:
+        """A copy of the snapshot, as long as the disk."""
+        await _copy(self._snapshot(snapshot_id), self._image(serial))
+        os.truncate(self._image(serial), size_gib * GIB)
+
+    async def attach(self, serial: str, instance_id: str, *, nvme: bool) -> None:
+        """A loop device, and the link by which the machine finds it."""
+        name = (NVME_LINK if nvme else VIRTIO_LINK).format(serial=serial)
+        link = self.device_root(instance_id) / "disk" / "by-id" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        others = [device.path for key, device in self._devices.items() if key[0] == serial]
+        path = others[0] if others else await self._loop(serial)
+        link.unlink(missing_ok=True)
+        link.symlink_to(path)
+        self._devices[(serial, instance_id)] = _Device(path, link)
+
+    async def detach(self, serial: str, instance_id: str) -> None:
+        """Remove the link and the device; a device in use stays as it is."""
+        device = self._devices.get((serial, instance_id))
+        if device is None:
+            return
+        shared = any(key != (serial, instance_id) and key[0] == serial for key in self._devices)
+        if not shared:
+            await self._release(device)
+        device.link.unlink(missing_ok=True)
+        del self._devices[(serial, instance_id)]
+
+    async def resize(self, serial: str, size_gib: int) -> None:
+        """A longer file, told to the device."""
+        os.truncate(self._image(serial), size_gib * GIB)
+        for path in {device.path for key, device in self._devices.items() if key[0] == serial}:
+            await _run("losetup", "--set-capacity", path)
+
+    async def snapshot(self, serial: str, snapshot_id: str) -> None:
+        """A sparse copy of what is on the disk now."""
+        for path in {device.path for key, device in self._devices.items() if key[0] == serial}:
+            # what the machine has handed to its device counts as written, as on a real disk
+            await _run("blockdev", "--flushbufs", path)
+        await _copy(self._image(serial), self._snapshot(snapshot_id))
+
+    async def delete(self, serial: str) -> None:
+        """Remove the file."""
+        self._image(serial).unlink(missing_ok=True)
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        """Remove the copy."""
+        self._snapshot(snapshot_id).unlink(missing_ok=True)
+
+    async def close(self) -> None:
+        """Take away every device and file; what a machine still has mounted is unmounted first."""
+        for (serial, instance_id), device in list(self._devices.items()):
+            await _unmount_all(device.path)
+            await self.detach(serial, instance_id)
+        for directory in (self._disks, self._snapshots):
+            for path in directory.iterdir():
+                path.unlink()
+
+    def _image(self, serial: str) -> Path:
+        return self._disks / f"{serial}{IMAGE_SUFFIX}"
+
+    def _snapshot(self, snapshot_id: str) -> Path:
+        return self._snapshots / f"{snapshot_id}{IMAGE_SUFFIX}"
+
+    async def _loop(self, serial: str) -> str:
+        output = await _run("losetup", "--find", "--show", str(self._image(serial)))
+        return output.strip()
+
+    async def _release(self, device: _Device) -> None:
+        """Detach the loop device, but only if nobody holds it.
+
+        The kernel would take the request at any time and carry it out at the last close: the
+        cloud would call a disk detached that a machine still writes to.
+        """
+        try:
+            os.close(os.open(device.path, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+        except OSError as error:
+            raise Busy(f"{device.path}: {error.strerror}") from error
+        await _run("losetup", "--detach", device.path)
+
+
+async def _copy(source: Path, target: Path) -> None:
+    await _run("cp", "--reflink=auto", "--sparse=always", str(source), str(target))
+
+
+async def _unmount_all(device: str) -> None:
+    """Unmount what is mounted of the device, the latest mount first."""
+    table = await asyncio.to_thread(Path("/proc/self/mounts").read_text)
+    places = [line.split(" ")[1] for line in table.splitlines() if line.startswith(f"{device} ")]
+    for place in reversed(places):
+        await _run("umount", "--lazy", place.encode().decode("unicode_escape"))
+
+
+async def _run(*command: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    if process.returncode:
+        raise HypervisorError(f"{command[0]} ended with {process.returncode}: {errors.decode()}")
+    return output.decode()

@@ -1,0 +1,71 @@
+"""The log of calls, for tests and curious people; it never holds a secret."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Final
+
+KEPT: Final = 20_000
+"""Calls that are kept; the oldest go first."""
+
+HIDDEN: Final = frozenset({"Signature", "SecurityToken", "SignatureNonce", "AccessKeyId"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call.
+
+    Attributes:
+        at: seconds since the epoch.
+        target: the request's path and query as they came, which must hold nothing secret.
+        lost: whether the answer was withheld from the caller.
+    """
+
+    seq: int
+    at: float
+    action: str
+    access_key_id: str
+    params: Mapping[str, str]
+    method: str
+    target: str
+    status: int
+    code: str
+    request_id: str
+    duration_s: float
+    lost: bool = False
+
+    def told(self) -> dict[str, object]:
+        """As a JSON object."""
+        return asdict(self)
+
+
+def shown(params: Mapping[str, str]) -> dict[str, str]:
+    """The parameters that may be shown."""
+    return {name: value for name, value in params.items() if name not in HIDDEN}
+
+
+class CallLog:
+    """The latest calls, oldest first."""
+
+    def __init__(self) -> None:
+        self._calls: deque[Call] = deque(maxlen=KEPT)
+        self._next = 1
+
+    def next_seq(self) -> int:
+        """A number for the next call."""
+        self._next += 1
+        return self._next - 1
+
+    def add(self, call: Call) -> None:
+        """Keep one."""
+        self._calls.append(call)
+
+    def since(self, seq: int) -> list[Call]:
+        """The calls after number `seq`, in the order they ended."""
+        return [call for call in self._calls if call.seq > seq]
+
+    def clear(self) -> None:
+        """Forget all of them; the numbers go on."""
+        self._calls.clear()

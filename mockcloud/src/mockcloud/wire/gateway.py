@@ -1,0 +1,118 @@
+"""Where every API call comes in: gather, check, act, answer, remember."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from mockcloud.errors import ApiError
+from mockcloud.faults import Faults
+from mockcloud.wire import bodies
+from mockcloud.wire.auth import Authenticator, check_call
+from mockcloud.wire.calls import Call, CallLog, shown
+from mockcloud.wire.params import Params
+
+Answer = dict[str, Any]
+Act = Callable[[str, Params], Awaitable[Answer]]
+"""Carries out the action of this name; raises ApiError."""
+
+
+@dataclass(slots=True)
+class _Outcome:
+    response: web.Response
+    status: int
+    code: str
+    lost: bool = False
+
+
+class Gateway:
+    """The handler of `/`."""
+
+    def __init__(
+        self,
+        *,
+        auth: Authenticator,
+        actions: frozenset[str],
+        act: Act,
+        faults: Faults,
+        log: CallLog,
+    ) -> None:
+        self._auth = auth
+        self._actions = actions
+        self._act = act
+        self._faults = faults
+        self._log = log
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one call."""
+        began = time.monotonic()
+        seq, call_id = self._log.next_seq(), bodies.request_id()
+        params = await _gather(request)
+        outcome = await self._answer(request, params, call_id)
+        self._log.add(
+            Call(
+                seq=seq,
+                at=time.time(),
+                action=params.get("Action", ""),
+                access_key_id=params.get("AccessKeyId", ""),
+                params=shown(params),
+                method=request.method,
+                target=request.raw_path,
+                status=outcome.status,
+                code=outcome.code,
+                request_id=call_id,
+                duration_s=round(time.monotonic() - began, 6),
+                lost=outcome.lost,
+            )
+        )
+        if outcome.lost and request.transport is not None:
+            request.transport.abort()
+        return outcome.response
+
+    async def _answer(
+        self, request: web.Request, params: Mapping[str, str], call_id: str
+    ) -> _Outcome:
+        xml = params.get("Format", "XML").upper() != "JSON"
+        try:
+            answer, lost = await self._checked(request, params)
+        except ApiError as error:
+            response = bodies.failure(error, request.host, call_id, xml=xml)
+            return _Outcome(response, error.status, error.code)
+        if answer is None:
+            return _Outcome(web.Response(status=500), 0, "RequestLost", lost=True)
+        response = bodies.success(params["Action"], answer, call_id, xml=xml)
+        return _Outcome(response, 200, "OK", lost=lost)
+
+    async def _checked(
+        self, request: web.Request, params: Mapping[str, str]
+    ) -> tuple[Answer | None, bool]:
+        """The answer, None when the request never arrived; and whether the answer gets lost."""
+        if request.path != "/":
+            raise ApiError(404, "InvalidApi.NotFound", "Specified api is not found.")
+        check_call(request.method, params)
+        action = params["Action"]
+        if action not in self._actions:
+            raise ApiError(
+                404,
+                "InvalidAction.NotFound",
+                "Specified api is not found, please check your url and method.",
+            )
+        key = self._auth.authenticate(request.method, params)
+        self._auth.authorize(key, action)
+        fault = await self._faults.before(action, params)
+        if fault is not None and fault.drops_request:
+            return None, True
+        answer = await self._act(action, Params(params))
+        return answer, fault is not None and fault.drops_reply
+
+
+async def _gather(request: web.Request) -> dict[str, str]:
+    """Query and form together; of a name that comes twice the last value counts."""
+    params = dict(request.query)
+    if request.content_type == "application/x-www-form-urlencoded":
+        params |= {name: str(value) for name, value in (await request.post()).items()}
+    return params
