@@ -16,5 +16,5 @@ system: ## Find the system packages that the tests call; install them when root
 
 $(NOX): requirements/dev.lock
 	$(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/pip install --quiet --require-hashes --requirement requirements/dev.lock
+	$(TOOLS)/bin/pip install --quiet --no-deps --require-hashes --requirement requirements/dev.lock
 	touch $(NOX)

@@ -17,8 +17,11 @@ CODE = ("src", "mockcloud/src", "tests", "mockcloud/tests", "tools", "noxfile.py
 
 
 def install(session: nox.Session) -> None:
-    """Install the locked tools and dependencies; the project itself is read from its source."""
-    session.install("--quiet", "--require-hashes", "--requirement", LOCK)
+    """Install the locked tools and dependencies; the project itself is read from its source.
+
+    The lock is complete, so pip resolves nothing: older ones trip over extras of pinned packages.
+    """
+    session.install("--quiet", "--no-deps", "--require-hashes", "--requirement", LOCK)
 
 
 @nox.session

@@ -1,0 +1,213 @@
+"""Disks and attachments of ECS, told as the port wants them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from diskcsi.model.errors import InvalidArgument, NotFound
+from diskcsi.model.ids import NodeId, SnapshotId, VolumeId
+from diskcsi.model.volume import Disk, DiskSpec, DiskState, Node
+from diskcsi.providers.alibaba.calls import Calls, build, id_list
+from diskcsi.providers.alibaba.parameters import AlibabaVolumeParameters
+from diskcsi.providers.alibaba.tokens import client_token
+
+READ_BATCH: Final = 100
+"""Ids in one DescribeDisks (ECS API, DescribeDisks)."""
+
+NAME_TAG: Final = "csi.alibabacloud.com/volume-name"
+"""Carries the CSI name; a disk's own name allows fewer letters and needn't be unique."""
+
+DISK_ID: Final = re.compile(r"d-[a-z0-9]{1,60}")
+INSTANCE_ID: Final = re.compile(r"(i|eci|acs)-[a-z0-9]{1,60}")
+DISK_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9:_.\-]{1,127}")
+
+TAG_LIMIT: Final = 20
+TAG_TEXT_LIMIT: Final = 128
+
+SIDECAR_TAGS: Final = {
+    "csi.storage.k8s.io/pvc/name": "csi.storage.k8s.io/pvc/name",
+    "csi.storage.k8s.io/pvc/namespace": "csi.storage.k8s.io/pvc/namespace",
+    "csi.storage.k8s.io/pv/name": "csi.storage.k8s.io/pv/name",
+}
+
+STATES: Final = {
+    "Creating": DiskState.CREATING,
+    "Available": DiskState.AVAILABLE,
+    "Attaching": DiskState.ATTACHING,
+    "In_use": DiskState.IN_USE,
+    "Detaching": DiskState.DETACHING,
+}
+
+
+class EcsDisks:
+    """Disks and attachments of one region.
+
+    Args:
+        cluster_id: put on every disk as a tag, where it is known.
+    """
+
+    def __init__(self, *, calls: Calls, region: str, cluster_id: str) -> None:
+        self._calls = calls
+        self._region = region
+        self._cluster_id = cluster_id
+
+    async def find_disks(self, name: str) -> Sequence[Disk]:
+        """By the tag that carries the name."""
+        return await self._describe({"Tags": [{"Key": NAME_TAG, "Value": name}]})
+
+    async def get_disks(self, volume_ids: Collection[VolumeId]) -> Mapping[VolumeId, Disk]:
+        """In calls of a hundred; an id of another form is not asked for, it can't exist."""
+        ids = sorted({one for one in volume_ids if DISK_ID.fullmatch(one)})
+        found: dict[VolumeId, Disk] = {}
+        for start in range(0, len(ids), READ_BATCH):
+            part = ids[start : start + READ_BATCH]
+            for disk in await self._describe({"DiskIds": id_list(part)}):
+                found[disk.id] = disk
+        return found
+
+    async def create_disk(self, spec: DiskSpec) -> VolumeId:
+        """CreateDisk, with a token made of the name."""
+        answer = await self._calls.call(build("CreateDisk", self._creation(spec)))
+        return VolumeId(str(answer["DiskId"]))
+
+    async def delete_disk(self, volume_id: VolumeId) -> None:
+        """DeleteDisk."""
+        _refuse_malformed(DISK_ID, volume_id, "disk")
+        await self._calls.call(build("DeleteDisk", {"DiskId": volume_id}))
+
+    async def resize_disk(self, volume_id: VolumeId, size_gib: int) -> None:
+        """ResizeDisk without a restart of the machine, which serves detached disks as well."""
+        _refuse_malformed(DISK_ID, volume_id, "disk")
+        await self._calls.call(
+            build("ResizeDisk", {"DiskId": volume_id, "NewSize": size_gib, "Type": "online"})
+        )
+
+    async def attach_disk(self, volume_id: VolumeId, node_id: NodeId) -> None:
+        """AttachDisk."""
+        await self._move("AttachDisk", volume_id, node_id)
+
+    async def detach_disk(self, volume_id: VolumeId, node_id: NodeId) -> None:
+        """DetachDisk."""
+        await self._move("DetachDisk", volume_id, node_id)
+
+    async def get_node(self, node_id: NodeId) -> Node | None:
+        """DescribeInstances of one id."""
+        if not INSTANCE_ID.fullmatch(node_id):
+            return None
+        answer = await self._calls.call(
+            build(
+                "DescribeInstances", {"RegionId": self._region, "InstanceIds": id_list([node_id])}
+            )
+        )
+        for one in _list(answer, "Instances", "Instance"):
+            if one.get("InstanceId") == node_id:
+                return Node(id=node_id, zone=str(one.get("ZoneId") or ""))
+        return None
+
+    async def check(self) -> None:
+        """A read that finds nothing: the cheapest call that needs endpoint, key and right."""
+        await self._describe({"DiskIds": id_list(["d-none"])})
+
+    async def _move(self, action: str, volume_id: VolumeId, node_id: NodeId) -> None:
+        _refuse_malformed(DISK_ID, volume_id, "disk")
+        _refuse_malformed(INSTANCE_ID, node_id, "instance")
+        await self._calls.call(build(action, {"InstanceId": node_id, "DiskId": volume_id}))
+
+    async def _describe(self, filters: Mapping[str, Any]) -> list[Disk]:
+        found: list[Disk] = []
+        token = ""
+        while True:
+            answer = await self._calls.call(
+                build(
+                    "DescribeDisks",
+                    {
+                        "RegionId": self._region,
+                        "MaxResults": READ_BATCH,
+                        "NextToken": token,
+                        **filters,
+                    },
+                )
+            )
+            found += [_disk(told) for told in _list(answer, "Disks", "Disk")]
+            token = str(answer.get("NextToken") or "")
+            if not token:
+                return found
+
+    def _creation(self, spec: DiskSpec) -> dict[str, Any]:
+        parameters = spec.parameters
+        if not isinstance(parameters, AlibabaVolumeParameters):
+            raise InvalidArgument("the class was parsed by another provider")
+        category = spec.kind.attributes["type"]
+        auto = category == "cloud_auto"
+        return {
+            "RegionId": self._region,
+            "ZoneId": spec.zone,
+            "DiskCategory": category,
+            "PerformanceLevel": spec.kind.attributes.get("performanceLevel"),
+            "Size": spec.size_gib,
+            "SnapshotId": spec.snapshot_id,
+            "DiskName": spec.name if DISK_NAME.fullmatch(spec.name) else None,
+            "Encrypted": parameters.encrypted or None,
+            "KMSKeyId": parameters.kms_key_id,
+            "MultiAttach": "Enabled" if parameters.multi_attach else None,
+            "ProvisionedIops": parameters.provisioned_iops if auto else None,
+            "BurstingEnabled": parameters.bursting if auto else None,
+            "ResourceGroupId": parameters.resource_group_id,
+            "StorageClusterId": parameters.storage_cluster_id,
+            "Tags": self._tags(spec, parameters),
+            "ClientToken": client_token(spec.name, spec.attempt),
+        }
+
+    def _tags(self, spec: DiskSpec, parameters: AlibabaVolumeParameters) -> list[dict[str, str]]:
+        """In a fixed order: ECS compares a repeated request by its text."""
+        own = {
+            NAME_TAG: spec.name,
+            "k8s.aliyun.com": "true",
+            "createdby": "alibabacloud-csi-plugin",
+            **({"ack.aliyun.com": self._cluster_id} if self._cluster_id else {}),
+            **{key: spec.labels[key] for key in SIDECAR_TAGS if key in spec.labels},
+        }
+        tags = {**dict(sorted(parameters.tags.items())), **own}
+        if len(tags) > TAG_LIMIT:
+            raise InvalidArgument(
+                f"the class gives {len(tags) - len(own)} tags;"
+                f" beside the driver's own {TAG_LIMIT - len(own)} are allowed"
+            )
+        return [{"Key": key, "Value": value[:TAG_TEXT_LIMIT]} for key, value in tags.items()]
+
+
+def _refuse_malformed(form: re.Pattern[str], value: str, what: str) -> None:
+    """An id that ECS never gives stands for nothing; asking for it would be a bad parameter."""
+    if not form.fullmatch(value):
+        raise NotFound(f"{what} {value!r} does not exist: this is no {what} id")
+
+
+def _disk(told: Mapping[str, Any]) -> Disk:
+    holders = frozenset(
+        NodeId(str(one["InstanceId"])) for one in _list(told, "Attachments", "Attachment")
+    )
+    tags = {one.get("TagKey"): one.get("TagValue") for one in _list(told, "Tags", "Tag")}
+    attributes = {"type": str(told.get("Category") or "")}
+    if told.get("PerformanceLevel"):
+        attributes["performanceLevel"] = str(told["PerformanceLevel"])
+    settled = DiskState.IN_USE if holders else DiskState.AVAILABLE
+    source = str(told.get("SourceSnapshotId") or "")
+    return Disk(
+        id=VolumeId(str(told["DiskId"])),
+        size_gib=int(told["Size"]),
+        state=STATES.get(str(told.get("Status")), settled),
+        name=str(tags.get(NAME_TAG) or ""),
+        zone=str(told.get("ZoneId") or ""),
+        attached_to=holders,
+        serial=str(told.get("SerialNumber") or ""),
+        source_snapshot_id=SnapshotId(source) if source else None,
+        multi_attach=told.get("MultiAttach") == "Enabled",
+        attributes=attributes,
+    )
+
+
+def _list(told: Mapping[str, Any], outer: str, inner: str) -> list[Mapping[str, Any]]:
+    """A wrapped list; absent, null and empty are one."""
+    return list((told.get(outer) or {}).get(inner) or ())

@@ -1,0 +1,128 @@
+"""What the Alibaba provider can be told; names of the environment are those of the Go driver."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from diskcsi.ports.settings import setting
+
+REGION: Final = re.compile(r"[a-z]{2}(-[a-z0-9]+)+")
+
+METADATA_URL: Final = "http://100.100.100.200"
+"""Where every ECS machine finds its own metadata (ECS user guide, instance metadata)."""
+
+
+def _scheme(text: str) -> str:
+    if text.lower() not in ("http", "https"):
+        raise ValueError("allowed are http, https")
+    return text.lower()
+
+
+def _network(text: str) -> str:
+    if text not in ("vpc", "public"):
+        raise ValueError("allowed are vpc, public")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlibabaSettings:
+    """One account's disks in one region."""
+
+    region: str = setting(
+        default="", env=("REGION_ID",), help="region of the disks, such as cn-hangzhou"
+    )
+    ecs_endpoint: str = setting(
+        default="",
+        env=("ECS_ENDPOINT",),
+        help="host and port of the ECS API; by default the region's own, by network_type",
+    )
+    ecs_scheme: str = setting(
+        default="https",
+        env=("ALICLOUD_CLIENT_SCHEME",),
+        parse=_scheme,
+        help="https, or http for a server on this machine",
+    )
+    network_type: str = setting(
+        default="vpc",
+        env=("ALIBABA_CLOUD_NETWORK_TYPE",),
+        parse=_network,
+        help="vpc: the endpoint inside the private network; public: the one outside",
+    )
+    access_key_id: str = setting(
+        default="",
+        env=("ALIBABA_CLOUD_ACCESS_KEY_ID", "ACCESS_KEY_ID"),
+        secret=True,
+        help="id of the key pair that signs the calls; for the controller only",
+    )
+    access_key_secret: str = setting(
+        default="",
+        env=("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ACCESS_KEY_SECRET"),
+        secret=True,
+        help="secret of the key pair",
+    )
+    security_token: str = setting(
+        default="",
+        env=("ALIBABA_CLOUD_SECURITY_TOKEN",),
+        secret=True,
+        help="session token of a temporary key pair",
+    )
+    credentials_dir: str = setting(
+        default="",
+        env=("DISKCSI_CREDENTIALS_DIR",),
+        help="directory of a mounted Secret with the files id, secret and perhaps token; wins over"
+        " the environment and is read again when it changes",
+    )
+    connect_timeout_s: float = setting(
+        default=3.0, help="seconds to connect to the API; within a region it takes milliseconds"
+    )
+    call_timeout_s: float = setting(
+        default=12.0,
+        help="seconds for one whole call; below the sidecars' shortest timeout of 15",
+    )
+    cluster_id: str = setting(
+        default="",
+        env=("CLUSTER_ID",),
+        help="the cluster's id, put on disks as the tag ack.aliyun.com",
+    )
+    private_topology_key: bool = setting(
+        default=False,
+        env=("PRIVATE_TOPOLOGY_KEY",),
+        help="put the driver's own zone key on new volumes, not topology.kubernetes.io/zone",
+    )
+    attach_concurrency: int = setting(
+        default=0,
+        env=("DISK_ATTACH_CONCURRENCY",),
+        help="attaches at once on one node, where the account allows it; 0: one change at a time",
+    )
+    detach_concurrency: int = setting(
+        default=0,
+        env=("DISK_DETACH_CONCURRENCY",),
+        help="detaches at once on one node, where the account allows it; 0: one change at a time",
+    )
+    metadata_url: str = setting(
+        default=METADATA_URL,
+        env=("DISKCSI_METADATA_URL",),
+        help="the machine's metadata service; empty: never ask it",
+    )
+    nodeid: str = setting(default="", help="this machine's instance id; by default from metadata")
+    zone: str = setting(
+        default="", env=("ZONE_ID",), help="this machine's zone; by default from metadata"
+    )
+    instance_type: str = setting(
+        default="", env=("INSTANCE_TYPE",), help="this machine's type; by default from metadata"
+    )
+
+    def __post_init__(self) -> None:
+        if self.region and not REGION.fullmatch(self.region):
+            raise ValueError(f"region {self.region!r} is no region's id, such as cn-hangzhou")
+        if "/" in self.ecs_endpoint:
+            raise ValueError("ecs_endpoint is host and port alone; its scheme is ecs_scheme")
+
+    @property
+    def endpoint(self) -> str:
+        """The API's base URL."""
+        inside = "-vpc" if self.network_type == "vpc" else ""
+        host = self.ecs_endpoint or f"ecs{inside}.{self.region}.aliyuncs.com"
+        return f"{self.ecs_scheme}://{host}"
