@@ -17,11 +17,12 @@ CODE = ("src", "mockcloud/src", "tests", "mockcloud/tests", "tools", "noxfile.py
 
 
 def install(session: nox.Session) -> None:
-    """Install the locked tools and dependencies; the project itself is read from its source.
+    """Install the locked tools and dependencies, and the project as a link to its source.
 
     The lock is complete, so pip resolves nothing: older ones trip over extras of pinned packages.
     """
     session.install("--quiet", "--no-deps", "--require-hashes", "--requirement", LOCK)
+    session.install("--quiet", "--no-deps", "--editable", ".", "--editable", "mockcloud")
 
 
 @nox.session

@@ -76,9 +76,9 @@ class Attacher:
     async def _attach(self, volume_id: VolumeId, node_id: NodeId) -> Disk:
         async with self._deps.volumes.hold(volume_id):
             seen = self._deps.disks.last_seen(volume_id)
-            if seen is not None and node_id in seen.attached_to:
+            if _is_held(seen, node_id):
                 disk = await self._deps.disks.get(volume_id)
-                if disk is not None and node_id in disk.attached_to:
+                if disk is not None and _is_held(disk, node_id):
                     return disk
             async with self._deps.slots.hold(node_id, Priority.ATTACH):
                 return await self._attach_in_slot(volume_id, node_id)
@@ -93,7 +93,7 @@ class Attacher:
                 if disk is None:
                     raise NotFound(f"disk {volume_id} is absent") from refusal
                 _refuse_held_elsewhere(disk, node_id)
-                if node_id in disk.attached_to:
+                if _is_held(disk, node_id):
                     return disk
                 if isinstance(refusal, WrongState) and disk.state is DiskState.AVAILABLE:
                     raise
@@ -142,6 +142,13 @@ class Attacher:
                 fresh = False
             await self._deps.disks.wait(volume_id, detached, kind="detach", fresh=fresh)
             return
+
+
+def _is_held(disk: Disk | None, node_id: NodeId) -> bool:
+    """Whether the node holds the disk and keeps it: one on its way off is soon gone."""
+    return (
+        disk is not None and node_id in disk.attached_to and disk.state is not DiskState.DETACHING
+    )
 
 
 def _is_on_its_way(disk: Disk | None) -> bool:

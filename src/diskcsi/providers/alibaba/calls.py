@@ -34,9 +34,6 @@ READ_TRIES: Final = 3
 READ_PAUSE_S: Final = 0.2
 """Between them; longer troubles are waited out by who asked."""
 
-MAX_ANSWER_BYTES: Final = 8 * 1024**2
-"""A hundred disks with all their tags are below one MiB."""
-
 CONNECTIONS: Final = 100
 """At once; a hundred attaches on as many nodes go out together."""
 
@@ -159,7 +156,7 @@ class Calls:
             async with self._http.post(
                 f"{self._endpoint}/", data=form, headers=FORM, allow_redirects=False
             ) as answer:
-                text = await answer.content.read(MAX_ANSWER_BYTES)
+                text = await answer.read()
                 return answer.status, answer.headers, _decoded(answer.status, text)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Unreachable(

@@ -1,0 +1,164 @@
+"""The command line: argv and environment become settings, and nothing else reads them."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from diskcsi.ports.provider import AnyProvider
+from diskcsi.ports.settings import Setting, settings_of
+from diskcsi.providers import registry
+from diskcsi.settings import Settings, SettingsError, fill
+
+DEFAULT_PROVIDER: Final = "alibaba"
+PROVIDER_ENV: Final = "DISKCSI_PROVIDER"
+
+
+class SettingsCommand(click.Command):
+    """A command whose options are the settings of the driver and of the provider it is given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find the provider first: it decides which options there are."""
+        provider = _load(_provider_name(args))
+        own = [parameter for parameter in self.params if parameter.name not in _names(provider)]
+        self.params = [*own, *_options(Settings), *_options(provider.settings_type)]
+        ctx.obj = provider
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options in three groups, and the settings that have no option for a reason."""
+        provider: AnyProvider = ctx.obj
+        driver, vendor = settings_of(Settings), settings_of(provider.settings_type)
+        groups = {"Options": set(), "Driver settings": set(driver)}
+        groups[f"Settings of provider {provider.name}"] = set(vendor)
+        for title, names in groups.items():
+            known = set(driver) | set(vendor)
+            rows = [
+                record
+                for parameter in self.get_params(ctx)
+                if (parameter.name in names or (not names and parameter.name not in known))
+                and (record := parameter.get_help_record(ctx)) is not None
+            ]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+        secrets = [
+            (" or ".join(told.env), told.help)
+            for told in (*driver.values(), *vendor.values())
+            if told.secret
+        ]
+        if secrets:
+            with formatter.section("Environment only, since arguments are public"):
+                formatter.write_dl(secrets)
+
+
+def _provider_name(args: list[str]) -> str:
+    """The value of --provider, wherever it stands; click reads it again later."""
+    for place, word in enumerate(args):
+        if word == "--provider" and place + 1 < len(args):
+            return args[place + 1]
+        if word.startswith("--provider="):
+            return word.partition("=")[2]
+    return os.environ.get(PROVIDER_ENV, "") or DEFAULT_PROVIDER
+
+
+def _load(name: str) -> AnyProvider:
+    try:
+        return registry.load(name)
+    except registry.ProviderNotUsable as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _names(provider: AnyProvider) -> set[str]:
+    return {*settings_of(Settings), *settings_of(provider.settings_type)}
+
+
+def _options(settings_type: type) -> list[click.Option]:
+    return [
+        _option(settings_type, name, told)
+        for name, told in settings_of(settings_type).items()
+        if not told.secret
+    ]
+
+
+def _option(settings_type: type, name: str, told: Setting) -> click.Option:
+    default = _shown(settings_type.__dataclass_fields__[name].default)  # type: ignore[attr-defined]
+    notes = [f"env {', '.join(told.env)}"] * bool(told.env) + [f"default {default}"] * bool(default)
+    extra: dict[str, Any] = {}
+    if default in ("true", "false"):
+        extra = {"is_flag": False, "flag_value": "true"}  # `--name` alone means true
+    return click.Option(
+        [f"--{name.replace('_', '-')}"],
+        default=None,
+        help=f"{told.help} [{'; '.join(notes)}]" if notes else told.help,
+        **extra,
+    )
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    return "" if default is None else str(default)
+
+
+def _file(path: Path | None) -> Mapping[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} can't be read: {error}") from error
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="diskcsi")
+def main() -> None:
+    """A Kubernetes CSI driver for cloud block disks."""
+
+
+@main.command(cls=SettingsCommand)
+@click.option(
+    "--provider",
+    expose_value=False,  # found before the options were known
+    help=f"the cloud's plug-in [env {PROVIDER_ENV}; default {DEFAULT_PROVIDER}]",
+    shell_complete=lambda *_: sorted(registry.installed()),
+)
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="TOML file: driver settings at the top, the provider's in a table of its name",
+)
+@click.pass_obj
+def run(provider: AnyProvider, /, config: Path | None, **flags: Any) -> None:  # noqa: ANN401
+    """Serve the CSI services on a unix socket until SIGTERM."""
+    from diskcsi import app  # late: `--help` and other commands need none of it
+
+    try:
+        file = dict(_file(config))
+        vendors = file.pop(provider.name, {})
+        plan = app.Plan(
+            settings=_filled(Settings, flags, file),
+            provider=provider,
+            provider_settings=_filled(provider.settings_type, flags, vendors),
+        )
+        app.run(plan)
+    except app.START_ERRORS as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _filled(
+    settings_type: type[Any], flags: Mapping[str, object], file: Mapping[str, object]
+) -> Any:  # noqa: ANN401 - an object of `settings_type`
+    names = settings_of(settings_type)
+    return fill(
+        settings_type,
+        flags={name: value for name, value in flags.items() if name in names},
+        environment=os.environ,
+        file=file,
+    )
