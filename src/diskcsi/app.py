@@ -146,7 +146,6 @@ async def _serve(plan: Plan, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> N
             identity=IdentityService(
                 name=plan.driver_name,
                 version=driver_version(),
-                controller=cloud is not None,
                 expand=cloud is None or Capability.EXPAND in cloud.capabilities,
                 check=ready,
             ),

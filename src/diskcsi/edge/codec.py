@@ -73,6 +73,11 @@ def path(value: str, field: str, *, required: bool = True) -> str:
     return value
 
 
+def mounted_path(value: str, field: str) -> str:
+    """A path that is only compared with the mount table: an odd one is simply not in it."""
+    return text(value, field, limit=MAX_PATH_BYTES)
+
+
 def create_volume(message: v1.CreateVolumeRequest) -> controller.CreateVolume:
     """CreateVolume's request."""
     return controller.CreateVolume(
@@ -215,7 +220,7 @@ def expand_on_node(message: v1.NodeExpandVolumeRequest) -> node.Expand:
     """NodeExpandVolume's request."""
     return node.Expand(
         volume_id=volume_id(message),
-        volume_path=path(message.volume_path, "volume_path"),
+        volume_path=mounted_path(message.volume_path, "volume_path"),
         staging_path=path(message.staging_target_path, "staging_target_path", required=False),
         capacity=capacity(message),
         capability=optional_capability(message),

@@ -28,13 +28,11 @@ class IdentityService(v1.IdentityBase):
         *,
         name: str,
         version: str,
-        controller: bool,
         expand: bool,
         check: Callable[[], Awaitable[None]],
     ) -> None:
         self._name = name
         self._version = version
-        self._controller = controller
         self._expand = expand
         self._check = check
 
@@ -49,10 +47,11 @@ class IdentityService(v1.IdentityBase):
         self,
         get_plugin_capabilities_request: v1.GetPluginCapabilitiesRequest,  # noqa: ARG002 - empty
     ) -> v1.GetPluginCapabilitiesResponse:
-        """Whether there is a controller, that places matter, and how volumes grow."""
-        served = [_Service.VOLUME_ACCESSIBILITY_CONSTRAINTS]
-        if self._controller:
-            served.insert(0, _Service.CONTROLLER_SERVICE)
+        """That there is a controller, that places matter, and how volumes grow.
+
+        It tells of the plug-in as a whole: the half that serves nodes alone says so too.
+        """
+        served = [_Service.CONTROLLER_SERVICE, _Service.VOLUME_ACCESSIBILITY_CONSTRAINTS]
         told = [
             v1.PluginCapability(service=v1.PluginCapabilityService(type=_Service(kind)))
             for kind in served

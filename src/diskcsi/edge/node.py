@@ -83,7 +83,7 @@ class NodeService(v1.NodeBase):
     ) -> v1.NodeGetVolumeStatsResponse:
         """How full a volume is."""
         message = node_get_volume_stats_request
-        where = codec.path(message.volume_path, "volume_path")
+        where = codec.mounted_path(message.volume_path, "volume_path")
         return codec.usage(await self._rules.stats.usage(codec.volume_id(message), where))
 
     async def node_get_capabilities(
