@@ -1,87 +1,109 @@
 """The sessions that check the project; `make test` and continuous integration run them.
 
-Each session installs what its lock file names, with hashes, and nothing else.
+They run in the environment that nox itself is in, `build/dev`, which `make dev` fills from the lock
+file with hashes: one installation serves all. Sessions that need other packages make their own.
 """
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import nox
 
-nox.options.default_venv_backend = "venv"
-nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "types", "imports", "tests", "host"]
+nox.options.default_venv_backend = "none"
 nox.options.error_on_missing_interpreters = True
+nox.options.sessions = [
+    "lint", "types", "imports", "protos", "tests", "host", "sanity", "minimums",
+]  # fmt: skip
 
+BIN = Path(sys.executable).parent
 LOCK = "requirements/dev.lock"
-CODE = ("src", "mockcloud/src", "tests", "mockcloud/tests", "tools", "noxfile.py")
+MINIMUMS = "requirements/minimums.lock"
+CODE = ("src", "mockcloud/src", "tests", "tools", "noxfile.py")
+SANITY = Path("build/bin/csi-sanity")
+SANITY_ENV = "DISKCSI_CSI_SANITY"
 
 
-def install(session: nox.Session) -> None:
-    """Install the locked tools and dependencies, and the project as a link to its source.
-
-    The lock is complete, so pip resolves nothing: older ones trip over extras of pinned packages.
-    """
-    session.install("--quiet", "--no-deps", "--require-hashes", "--requirement", LOCK)
-    session.install("--quiet", "--no-deps", "--editable", ".", "--editable", "mockcloud")
+def tool(session: nox.Session, name: str, *arguments: str, **env: str) -> None:
+    """Run a tool of this environment; what it starts finds the others beside it."""
+    path = f"{BIN}:{session.env.get('PATH', '')}"
+    session.run(str(BIN / name), *arguments, env={"PATH": path, **env}, external=True)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, complexity and format with ruff."""
-    install(session)
-    session.run("ruff", "check", *CODE)
-    session.run("ruff", "format", "--check", *CODE)
+    tool(session, "ruff", "check", *CODE)
+    tool(session, "ruff", "format", "--check", *CODE)
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy in strict mode, tests included."""
-    install(session)
-    session.run("mypy", *CODE)
+    tool(session, "mypy", *CODE)
 
 
 @nox.session
 def imports(session: nox.Session) -> None:
     """Check who imports whom against the layers of the architecture page."""
-    install(session)
-    session.run("lint-imports", env={"PYTHONPATH": "src:mockcloud/src"})
+    tool(session, "lint-imports", "--no-logo", PYTHONPATH="src:mockcloud/src")
 
 
 @nox.session
 def protos(session: nox.Session) -> None:
-    """Generate the CSI messages and stubs; with `-- --check` only compare them with the tree."""
-    install(session)
-    session.run("python", "tools/protos.py", *session.posargs)
+    """Compare the CSI messages and stubs with what protos/ gives; `-- --write` generates them."""
+    mode = [] if "--write" in session.posargs else ["--check"]
+    tool(session, "python", "tools/protos.py", *mode)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run every test that needs no root."""
-    install(session)
-    session.run("pytest", "-m", "not host", *session.posargs)
+    """Run every test that needs neither root nor csi-sanity."""
+    tool(session, "pytest", "-m", "not host and not sanity", *session.posargs)
 
 
 @nox.session
 def host(session: nox.Session) -> None:
     """Run the tests that need root and loop devices."""
-    install(session)
-    session.run("pytest", "-m", "host", *session.posargs)
+    tool(session, "pytest", "-m", "host and not sanity", *session.posargs)
 
 
 @nox.session
-def locks(session: nox.Session) -> None:
-    """Make the lock files anew from pyproject.toml, with hashes and without an index address."""
-    session.install("--quiet", "uv")
-    session.run(
-        "uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes",
-        "--no-emit-index-url", "--no-annotate", "--no-header", "--python-version", "3.11",
-        "pyproject.toml", "mockcloud/pyproject.toml", "--group", "dev",
-        "--output-file", LOCK, *session.posargs,
+def sanity(session: nox.Session) -> None:
+    """Run the stock csi-sanity against the driver and a cloud with loop disks."""
+    tool(session, "python", "tools/csi_sanity.py", str(SANITY))
+    tool(
+        session, "pytest", "-m", "sanity", "-rs", *session.posargs,
+        **{SANITY_ENV: str(SANITY.resolve())},
     )  # fmt: skip
 
 
-@nox.session(name="news")
+@nox.session(venv_backend="venv", reuse_venv=True)
+def minimums(session: nox.Session) -> None:
+    """Run the tests with the lowest versions of our dependencies that we say will do."""
+    session.install("--quiet", "--no-deps", "--require-hashes", "--requirement", MINIMUMS)
+    session.install(
+        "--quiet", "--no-deps", "--no-build-isolation", "--editable", ".", "--editable", "mockcloud"
+    )
+    session.run("pytest", "-m", "not host and not sanity", *session.posargs)
+
+
+@nox.session(venv_backend="venv", reuse_venv=True)
+def locks(session: nox.Session) -> None:
+    """Make the lock files anew from pyproject.toml, with hashes and without an index address."""
+    session.install("--quiet", "uv")
+    compiling = (
+        "uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes",
+        "--no-emit-index-url", "--no-annotate", "--no-header", "--python-version", "3.11",
+    )  # fmt: skip
+    projects = ("pyproject.toml", "mockcloud/pyproject.toml", "--group", "dev")
+    session.run(*compiling, *projects, "--output-file", LOCK, *session.posargs)
+    session.run(*compiling, *projects, "--resolution", "lowest-direct", "--output-file", MINIMUMS)
+    session.run(*compiling, "requirements/go.in", "--output-file", "requirements/go.lock")
+
+
+@nox.session
 def news(session: nox.Session) -> None:
     """Show the changelog entry that the fragments in docs/news make."""
-    install(session)
-    session.run("towncrier", "build", "--draft", "--version", "next")
+    tool(session, "towncrier", "build", "--draft", "--version", "next")

@@ -6,6 +6,7 @@ says which packages to install and exits 1.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -23,21 +24,27 @@ TOOLS = {
 }
 """Command to Debian package."""
 
-PACKAGES_ELSEWHERE = {"mount": "util-linux", "fdisk": "util-linux", "udev": "systemd-udev"}
+VENV_PACKAGE = "python3-venv"
+"""Debian keeps the part of Python that makes environments in a package of its own."""
+
+PACKAGES_ELSEWHERE = {
+    "mount": "util-linux", "fdisk": "util-linux", "udev": "systemd-udev", VENV_PACKAGE: "python3",
+}  # fmt: skip
 """Debian's package to the name that the RPM family gives the same tools."""
 
 SEARCH_PATH = os.pathsep.join([os.defpath, "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 
 def missing() -> list[str]:
-    """The Debian packages whose commands are not on this machine, sorted."""
-    return sorted(
-        {
-            package
-            for command, package in TOOLS.items()
-            if shutil.which(command, path=SEARCH_PATH) is None
-        }
-    )
+    """The Debian packages of which something is not on this machine, sorted."""
+    found = {
+        package
+        for command, package in TOOLS.items()
+        if shutil.which(command, path=SEARCH_PATH) is None
+    }
+    if importlib.util.find_spec("ensurepip") is None:
+        found.add(VENV_PACKAGE)
+    return sorted(found)
 
 
 def installer(packages: list[str]) -> list[list[str]]:
@@ -57,7 +64,6 @@ def main() -> int:
     """Report, install if possible, and say what to do if not."""
     packages = missing()
     if not packages:
-        print("system packages: all there")
         return 0
     commands = installer(packages)
     if os.geteuid() != 0 or not commands:
