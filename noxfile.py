@@ -6,6 +6,7 @@ file with hashes: one installation serves all. Sessions that need other packages
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -27,7 +28,7 @@ SANITY_ENV = "DISKCSI_CSI_SANITY"
 
 def tool(session: nox.Session, name: str, *arguments: str, **env: str) -> None:
     """Run a tool of this environment; what it starts finds the others beside it."""
-    path = f"{BIN}:{session.env.get('PATH', '')}"
+    path = f"{BIN}:{os.environ.get('PATH', os.defpath)}"
     session.run(str(BIN / name), *arguments, env={"PATH": path, **env}, external=True)
 
 
