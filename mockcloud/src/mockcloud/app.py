@@ -152,6 +152,7 @@ def _state(engine: Engine) -> dict[str, Any]:
                 "status": disk.status,
                 "attached_to": [one.instance_id for one in disk.attachments],
                 "tags": disk.tags,
+                "took_s": disk.took_s,
             }
             for disk in engine.disks.values()
         ],

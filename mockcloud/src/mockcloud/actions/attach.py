@@ -96,7 +96,7 @@ def _check_slot(engine: Engine, instance: Instance, what: str) -> None:
 
 def _begin_attach(engine: Engine, disk: Disk, instance: Instance) -> None:
     draw = engine.latencies.draw
-    takes_s = draw("attach")
+    takes_s = disk.took_s["attach"] = draw("attach")
     lag_s = min(draw("status_lag"), takes_s)
     disk.operation, disk.operation_on = "attaching", instance.id
     engine.busy[instance.id].add(disk.id)
@@ -185,4 +185,5 @@ def _begin_detach(engine: Engine, disk: Disk, instance: Instance) -> None:
         disk.delete_with_instance = False
         engine.busy[instance.id].discard(disk.id)
 
-    engine.schedule.after(engine.latencies.draw("detach"), detached)
+    disk.took_s["detach"] = engine.latencies.draw("detach")
+    engine.schedule.after(disk.took_s["detach"], detached)

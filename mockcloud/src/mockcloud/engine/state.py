@@ -28,6 +28,7 @@ class Disk:
             delete or resize is refused.
         ever_attached: whether it can be snapshotted.
         order: counts disks as they are made; listings show the newest first.
+        took_s: how long the latest attach and the latest detach were drawn to take.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Disk:
     attached_at: float = 0.0
     detached_at: float = 0.0
     ever_attached: bool = False
+    took_s: dict[str, float] = field(default_factory=dict)
 
     @property
     def serial(self) -> str:
