@@ -5,10 +5,13 @@ NOX := $(DEV)/bin/nox
 LOCK := requirements/dev.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help test dev system
+.PHONY: help bench test dev system
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+bench: dev ## Measure what the driver costs, beside its floors; writes build/bench.json (as root; five minutes)
+	@$(DEV)/bin/python -m benchmarks $(ARGS)
 
 test: dev ## Run every check that gates a change (as root; about ten minutes)
 	@$(NOX) --no-color $(ARGS)
