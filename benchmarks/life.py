@@ -10,10 +10,10 @@ from benchmarks.figures import Figure
 from benchmarks.stack import NODE, Stack, create, publish, unpublish
 from diskcsi._proto.csi import v1
 
-LEARNING = 3
+LEARNING = 7
 """Lives in which the driver learns how long this cloud takes."""
 
-MEASURED = 5
+MEASURED = 4
 CALLS_LIMIT = 8
 CONTROLLER_MIB, NODE_MIB = 64.0, 56.0
 SETTLED_S = 60.0

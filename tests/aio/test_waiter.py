@@ -62,6 +62,19 @@ async def test_a_learned_latency_takes_one_look(tasks: TaskGroup) -> None:
     assert 2.0 + CALL_S <= took <= 2.0 * 1.05 + CALL_S
 
 
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_learned_latency_that_trembles_takes_one_look(tasks: TaskGroup, seed: int) -> None:
+    """Some milliseconds more or less, as every network has, don't unlearn what is known."""
+    random, remote = Random(seed), Remote()
+    one = waiter(remote, tasks)
+    for number in range(40):
+        if number == 20:
+            remote.looks.clear()
+        remote.begin(f"{number}", 2.0 + random.uniform(-0.005, 0.005))
+        await one.wait(f"{number}", is_done, kind="attach")
+    assert len(remote.looks) <= 22
+
+
 async def test_kinds_are_learned_apart(tasks: TaskGroup) -> None:
     """That attaches are quick says nothing of snapshots."""
     remote = Remote()
