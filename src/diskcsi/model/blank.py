@@ -14,6 +14,13 @@ from typing import Final, TypeAlias
 FAMILIES: Final = {"ext2": "ext", "ext3": "ext", "ext4": "ext"}
 """Filesystems that tools name differently by their features, though they are one format."""
 
+MOUNTABLE: Final = ("ext2", "ext3", "ext4", "xfs", "btrfs")
+"""Contents that are handed to mount. Swap, volume managers, encryption and foreign filesystems are
+somebody's data in a form that this driver doesn't serve."""
+
+TABLES: Final = frozenset({"dos", "gpt", "PMBR", "atari", "mac", "sun", "sgi", "bsd"})
+"""Partition tables, as blkid and wipefs name them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
@@ -32,7 +39,8 @@ class DeviceFacts:
     """Everything that bears on whether a device is blank; None stands for "could not be read".
 
     Attributes:
-        filesystem: what blkid calls the content; empty when it finds nothing.
+        filesystem: what blkid calls the content, be it a filesystem, a volume manager or a
+            partition table; empty when it finds nothing.
         signatures: every signature that wipefs finds anywhere on the device.
         head_is_zero: whether the first part of the device holds zeros only.
         partitions: names of the partitions that the kernel sees on it.
@@ -82,14 +90,21 @@ def same_family(one: str, other: str) -> bool:
 
 def judge(facts: DeviceFacts, expected: Expected) -> Verdict:
     """The verdict on a device that should be the disk that `expected` describes."""
-    identity = tuple(_identity_doubts(facts, expected))
-    if identity:
+    if identity := identity_doubts(facts, expected):
         return Refused(reasons=identity)
     if facts.filesystem:
         doubts = tuple(_filesystem_doubts(facts, facts.filesystem))
         return Refused(reasons=doubts) if doubts else Formatted(fs_type=facts.filesystem)
     doubts = tuple(_blankness_doubts(facts, expected))
     return Refused(reasons=doubts) if doubts else Blank()
+
+
+def identity_doubts(facts: DeviceFacts, expected: Expected) -> tuple[str, ...]:
+    """What speaks against this device being the disk at all; nothing, when it surely is.
+
+    A device may be larger than told: the disk may have grown since it was attached.
+    """
+    return tuple(_identity_doubts(facts, expected))
 
 
 def _identity_doubts(facts: DeviceFacts, expected: Expected) -> Iterator[str]:
@@ -104,18 +119,19 @@ def _identity_doubts(facts: DeviceFacts, expected: Expected) -> Iterator[str]:
 
 
 def _filesystem_doubts(facts: DeviceFacts, fs_type: str) -> Iterator[str]:
+    if fs_type in TABLES:
+        yield f"it carries a partition table ({fs_type}), and only whole disks are used"
+    elif fs_type not in MOUNTABLE:
+        yield f"it carries {fs_type}; what can be mounted is {', '.join(MOUNTABLE)}"
     if facts.signatures is None:
         yield "its signatures can't be read"
-        return
-    others = [name for name in facts.signatures if not same_family(name, fs_type)]
-    if others:
+    elif others := [name for name in facts.signatures if not same_family(name, fs_type)]:
         yield f"it carries {fs_type} and also {', '.join(others)}"
     elif not facts.signatures:
         yield f"one tool finds {fs_type}, another one finds nothing"
-    if facts.partitions is None:
-        yield "its partitions can't be read"
-    elif facts.partitions:
-        yield f"it has partitions {', '.join(facts.partitions)}"
+    yield from _presence_doubts(facts, "partitions", "holders")
+    if not facts.mounts:  # a mount holds it as well, and whose mount that is decides the rule above
+        yield from _use_doubts(facts)
 
 
 def _blankness_doubts(facts: DeviceFacts, expected: Expected) -> Iterator[str]:
@@ -125,26 +141,29 @@ def _blankness_doubts(facts: DeviceFacts, expected: Expected) -> Iterator[str]:
         yield f"it has {facts.size_bytes} bytes, expected exactly {expected.size_bytes}"
     if facts.filesystem is None:
         yield "its content can't be identified"
-    yield from _presence_doubts(facts)
+    yield from _presence_doubts(facts, "signatures", "partitions", "holders", "mounts")
     for known, contradiction in (
         (facts.head_is_zero, "its first bytes are not zero"),
         (facts.tail_is_zero, "its last bytes are not zero"),
-        (facts.exclusive, "something else in the system uses it"),
     ):
         if known is None:
             yield f"it can't be told whether {contradiction}"
         elif not known:
             yield contradiction
+    yield from _use_doubts(facts)
 
 
-def _presence_doubts(facts: DeviceFacts) -> Iterator[str]:
-    for known, what in (
-        (facts.signatures, "signatures"),
-        (facts.partitions, "partitions"),
-        (facts.holders, "holders"),
-        (facts.mounts, "mounts"),
-    ):
+def _use_doubts(facts: DeviceFacts) -> Iterator[str]:
+    if facts.exclusive is None:
+        yield "it can't be told whether something else in the system uses it"
+    elif not facts.exclusive:
+        yield "something else in the system uses it"
+
+
+def _presence_doubts(facts: DeviceFacts, *names: str) -> Iterator[str]:
+    for name in names:
+        known: tuple[str, ...] | None = getattr(facts, name)
         if known is None:
-            yield f"its {what} can't be read"
+            yield f"its {name} can't be read"
         elif known:
-            yield f"it has {what}: {', '.join(known)}"
+            yield f"it has {name}: {', '.join(known)}"

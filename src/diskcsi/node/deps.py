@@ -65,7 +65,7 @@ class NodeDeps:
 
     async def mount_at(self, path: str) -> Mount | None:
         """What is mounted at `path`, the topmost where there are several."""
-        return topmost(await self.mounts.table(), path)
+        return topmost(await self.mounts.table(), await self.mounts.resolve(path))
 
     async def mounts_of(self, device: Device) -> Sequence[Mount]:
         """Every place where the device, or the filesystem on it, is mounted."""
@@ -74,5 +74,4 @@ class NodeDeps:
 
 def topmost(table: Sequence[Mount], path: str) -> Mount | None:
     """The last mount of `table` at `path`, which is the one that is seen."""
-    wanted = path.rstrip("/") or "/"
-    return next((mount for mount in reversed(table) if mount.path == wanted), None)
+    return next((mount for mount in reversed(table) if mount.path == path), None)

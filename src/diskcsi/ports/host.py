@@ -176,6 +176,6 @@ class Mounts(Protocol):
         """
         ...
 
-    async def exists(self, path: str) -> bool:
-        """Whether something is at `path`."""
+    async def resolve(self, path: str) -> str:
+        """The path as the mount table shows it: absolute, without links; it need not exist."""
         ...

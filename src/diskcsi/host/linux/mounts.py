@@ -51,7 +51,8 @@ class LinuxMounts:
     async def unmount(self, path: str) -> None:
         """Unmount; never by force and never lazily, since both hide who still writes."""
         done = await run(["umount", "--", path])
-        if done.code and any(mount.path == path for mount in await self.table()):
+        shown = await self.resolve(path)
+        if done.code and any(mount.path == shown for mount in await self.table()):
             raise done.failure(
                 f"{path} can't be unmounted", hint="something still uses it: stop that first"
             )
@@ -85,9 +86,9 @@ class LinuxMounts:
 
         await asyncio.to_thread(remove)
 
-    async def exists(self, path: str) -> bool:
-        """Whether something is there, be it a broken link."""
-        return await asyncio.to_thread(os.path.lexists, path)
+    async def resolve(self, path: str) -> str:
+        """Follow links: kubelet's directory may be one, and the kernel shows where it leads."""
+        return await asyncio.to_thread(os.path.realpath, path)
 
 
 def _table() -> list[Mount]:
