@@ -163,10 +163,13 @@ def test_only_two_modules_start_processes() -> None:
     assert not found
 
 
-@pytest.mark.parametrize("module", ["pytest", "aliyunsdkcore", "mockcloud"])
+@pytest.mark.parametrize("module", ["pytest", "rich", "aliyunsdkcore", "mockcloud"])
 def test_server_processes_never_import_what_they_do_not_need(module: str) -> None:
     """What only people's commands use stays out of the long-lived processes."""
-    script = f"import sys, diskcsi.app, diskcsi.telemetry.http; print({module!r} in sys.modules)"
+    script = (
+        "import sys, diskcsi.app, diskcsi.wiring; from diskcsi.telemetry import logging;"
+        f" logging.logger(); print({module!r} in sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

@@ -1,8 +1,17 @@
-"""`python -m diskcsi`, for where the command isn't on the search path."""
+"""The command's entry: `diskcsi`, and `python -m diskcsi`."""
 
 from __future__ import annotations
 
-from diskcsi.cli import main
+import gc
+
+
+def main() -> None:
+    """Run the command line."""
+    gc.disable()  # `cli` enables it again, and says why it was off
+    from diskcsi.cli import main as command_line
+
+    command_line(prog_name="diskcsi")
+
 
 if __name__ == "__main__":
-    main(prog_name="diskcsi")
+    main()

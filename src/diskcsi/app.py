@@ -8,72 +8,35 @@ the cloud's connections.
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
-from collections.abc import Awaitable, Callable
+import sys
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from random import Random
-from typing import Any, Final
+from types import ModuleType
+from typing import Final
 
 from diskcsi.aio.flights import Flights
-from diskcsi.aio.limiter import Priority, Slots
-from diskcsi.aio.locks import KeyedLock
-from diskcsi.controller.attach import Attacher
-from diskcsi.controller.create import VolumeCreator
-from diskcsi.controller.delete import VolumeDeleter
-from diskcsi.controller.deps import Deps, Timing
-from diskcsi.controller.disks import DiskReader
-from diskcsi.controller.expand import VolumeExpander
-from diskcsi.controller.snapshots import Snapshotter
-from diskcsi.controller.validate import VolumeValidator
 from diskcsi.edge import server
-from diskcsi.edge.controller import ControllerRules, ControllerService
+from diskcsi.edge.built import Built
 from diskcsi.edge.guard import Guard
-from diskcsi.edge.identity import IdentityService
-from diskcsi.edge.node import NodeRules, NodeService
-from diskcsi.edge.services import services
-from diskcsi.host.linux.devices import LinuxDevices
-from diskcsi.host.linux.filesystems import LinuxFilesystems, may_grow_mounted_ext
-from diskcsi.host.linux.identity import Identity
-from diskcsi.host.linux.mounts import LinuxMounts
-from diskcsi.model.capabilities import Capability
-from diskcsi.model.ids import NodeId
-from diskcsi.node.deps import NodeDeps
-from diskcsi.node.expand import NodeExpander
-from diskcsi.node.info import NodeInformer
-from diskcsi.node.publish import Publisher
-from diskcsi.node.stage import Stager
-from diskcsi.node.stats import StatsReader
-from diskcsi.ports.cloud import CallObserver, CloudCall, CloudProvider
-from diskcsi.ports.provider import AnyProvider, NodeSlots, Rules
-from diskcsi.settings import Settings, SettingsError
+from diskcsi.edge.identity import IdentityService, PluginFacts
+from diskcsi.edge.services import Halves, services
+from diskcsi.settings import Plan, SettingsError
 from diskcsi.telemetry import logging
-from diskcsi.telemetry.calls import note_call
-from diskcsi.telemetry.metrics import Metrics
+from diskcsi.telemetry.meter import Meter
 
-NO_HTTP: Final = -1
-"""The port that stands for "serve no HTTP"."""
+WIRING: Final = "diskcsi.wiring"
+"""Imports the rules, the adapters and their libraries, which takes longer than all before."""
+
+IMPORT_SWITCH_S: Final = 0.0005
+"""How long that import may keep the loop waiting; Python's own five milliseconds, which each step
+of an answer may have to wait, add up to a fifth of a start."""
 
 START_ERRORS: Final = (SettingsError, server.SocketInUse, ValueError, OSError)
 """What may keep a process from starting, and its operator can mend."""
-
-Check = Callable[[], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What one process serves: the driver's settings, the provider, and the provider's own."""
-
-    settings: Settings
-    provider: AnyProvider
-    provider_settings: Any
-
-    @property
-    def driver_name(self) -> str:
-        """The CSI driver name: the operator's, else the provider's."""
-        return self.settings.driver or self.provider.driver_name
 
 
 class _Stopped(Exception):  # noqa: N818 - the way out of the task group, not an error
@@ -123,163 +86,53 @@ async def serve(plan: Plan, stop: asyncio.Event) -> None:
 
 async def _serve(plan: Plan, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
     settings, loop = plan.settings, asyncio.get_running_loop()
-    metrics = Metrics()
+    meter = Meter()
+    halves: Built[Halves] = Built()
+    plugin: Built[PluginFacts] = Built()
+    identity = IdentityService(name=plan.driver_name, version=driver_version(), plugin=plugin)
     flights = Flights(tasks=tasks)
-    metrics.gauge("diskcsi_flights_running", "Changes that run now.", lambda: flights.running)
-    guard = Guard(metrics=metrics, now=loop.time)
-    rules = plan.provider.rules(plan.provider_settings)
-    checks: list[Check] = []
     stopped_s = loop.time()
-    async with AsyncExitStack() as stack:
-        cloud: CloudProvider | None = None
-        if settings.run_controller_service:
-            cloud = await stack.enter_async_context(
-                plan.provider.open_cloud(plan.provider_settings, _observer(metrics))
-            )
-            checks.append(cloud.check)
-        node: NodeRules | None = None
-        if settings.run_node_service:
-            node = await _node(plan, rules, flights, stack)
-            checks.append(node.informer.info)
-        ready = _all_of(checks)
-        served = services(
-            identity=IdentityService(
-                name=plan.driver_name,
-                version=driver_version(),
-                expand=cloud is None or Capability.EXPAND in cloud.capabilities,
-                check=ready,
-            ),
-            controller=ControllerService(rules=_controller(plan, cloud, rules, flights, tasks))
-            if cloud
-            else None,
-            node=NodeService(rules=node) if node else None,
-        )
-        path = Path(settings.socket_path)
+    async with AsyncExitStack() as resources:
         async with server.serving(
-            path=path, services=served, guard=guard, drain_s=settings.drain_s
+            path=Path(settings.socket_path),
+            services=services(identity=identity, halves=halves),
+            guard=Guard(counter=meter, now=loop.time),
+            drain_s=settings.drain_s,
         ):
-            await _serve_http(settings, metrics, ready, path, stack)
-            logging.logger().info(
-                "serving", endpoint=settings.endpoint, driver=plan.driver_name,
-                provider=plan.provider.name, controller=cloud is not None, node=node is not None,
-            )  # fmt: skip
-            await stop.wait()
-            stopped_s = loop.time()
+            try:
+                wiring = await _imported(WIRING)
+                parts = await wiring.build(plan, flights, tasks, resources)
+                meter.tell_to(parts.metrics)
+                halves.make_known(parts.halves)
+                plugin.make_known(parts.plugin)
+                await wiring.serve_http(settings, parts, resources)
+                gc.freeze()  # what was imported stays; no collection needs to look at it again
+                gc.enable()
+                _tell_serving(plan)
+                await stop.wait()
+            finally:
+                halves.give_up()
+                plugin.give_up()
+                stopped_s = loop.time()
         left_s = max(settings.drain_s - (loop.time() - stopped_s), 0.0)
         if left := await flights.drain(grace_s=left_s):
             logging.logger().warning("changes still run at the end of the grace", running=left)
 
 
-async def _serve_http(
-    settings: Settings,
-    metrics: Metrics,
-    ready: Callable[[], Awaitable[None]],
-    path: Path,
-    stack: AsyncExitStack,
-) -> None:
-    if settings.http_port == NO_HTTP:
-        return
-    from diskcsi.telemetry import http  # late: it imports an HTTP server, Identity need not wait
-
-    port = await stack.enter_async_context(
-        http.serving(
-            host=settings.http_host,
-            port=settings.http_port,
-            metrics=metrics,
-            healthy=lambda: server.answers(path),
-            ready=ready,
-        )
-    )
-    logging.logger().info("serving metrics and checks", address=f"{settings.http_host}:{port}")
+async def _imported(name: str) -> ModuleType:
+    """Import in a thread that lets the loop have its turns: the first answers leave meanwhile."""
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(IMPORT_SWITCH_S)
+    try:
+        return await asyncio.to_thread(import_module, name)
+    finally:
+        sys.setswitchinterval(usual_s)
 
 
-def _controller(
-    plan: Plan, cloud: CloudProvider, rules: Rules, flights: Flights, tasks: asyncio.TaskGroup
-) -> ControllerRules:
-    random = Random()
-    deps = Deps(
-        cloud=cloud,
-        rules=rules,
-        disks=DiskReader(cloud=cloud, tasks=tasks, random=random),
-        flights=flights,
-        slots=_slots(rules.slots),
-        volumes=KeyedLock(),
-        random=random,
-        timing=Timing(flight_s=plan.settings.flight_s),
-    )
-    return ControllerRules(
-        creator=VolumeCreator(deps=deps),
-        deleter=VolumeDeleter(deps=deps),
-        attacher=Attacher(deps=deps),
-        expander=VolumeExpander(deps=deps),
-        validator=VolumeValidator(deps=deps),
-        snapshotter=Snapshotter(deps=deps),
-        capabilities=cloud.capabilities,
-    )
-
-
-async def _node(plan: Plan, rules: Rules, flights: Flights, stack: AsyncExitStack) -> NodeRules:
+def _tell_serving(plan: Plan) -> None:
     settings = plan.settings
-    source = await stack.enter_async_context(plan.provider.node_facts(plan.provider_settings))
-    devices = LinuxDevices(
-        identity=Identity(
-            device_root=Path(settings.device_root),
-            sysfs_root=Path(settings.sysfs_root),
-            sources=settings.identity_sources,
-        ),
-        own_paths=("/", settings.kubelet_root_dir),
-        wait_s=settings.device_wait_s,
-        random=Random(),
-    )
-    deps = NodeDeps(
-        devices=devices,
-        filesystems=LinuxFilesystems(may_grow_ext=may_grow_mounted_ext()),
-        mounts=LinuxMounts(),
-        rules=rules.devices,
-        flights=flights,
-        volumes=KeyedLock(),
-        default_fs_type=settings.default_fs_type,
-        check_filesystems=not settings.disable_fs_check,
-        flight_s=settings.flight_s,
-    )
-    stager = Stager(deps=deps)
-    return NodeRules(
-        stager=stager,
-        publisher=Publisher(deps=deps, stager=stager),
-        expander=NodeExpander(deps=deps),
-        stats=StatsReader(deps=deps),
-        informer=NodeInformer(
-            source=source,
-            devices=devices,
-            mounts=deps.mounts,
-            segments=rules.segments,
-            volume_limit=rules.volume_limit,
-            max_volumes=settings.max_volumes_per_node,
-        ),
-    )
-
-
-def _slots(told: NodeSlots) -> Slots[NodeId]:
-    if told.shared:
-        return Slots.shared(told.attach)
-    return Slots.separate({Priority.ATTACH: told.attach, Priority.DETACH: told.detach})
-
-
-def _observer(metrics: Metrics) -> CallObserver:
-    def observe(call: CloudCall) -> None:
-        metrics.cloud_called(call.action, code=call.code, duration_s=call.duration_s)
-        note_call(mutating=call.mutating, request_id=call.request_id)
-        logging.logger().debug(
-            "cloud call", action=call.action, code=call.code,
-            cloud_request_id=call.request_id, duration_s=round(call.duration_s, 3),
-        )  # fmt: skip
-
-    return observe
-
-
-def _all_of(checks: list[Check]) -> Callable[[], Awaitable[None]]:
-    async def check() -> None:
-        for one in checks:
-            await one()
-
-    return check
+    logging.logger().info(
+        "serving", endpoint=settings.endpoint, driver=plan.driver_name,
+        provider=plan.provider.name, controller=settings.run_controller_service,
+        node=settings.run_node_service,
+    )  # fmt: skip

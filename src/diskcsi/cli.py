@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ import click
 from diskcsi.ports.provider import AnyProvider
 from diskcsi.ports.settings import Setting, settings_of
 from diskcsi.providers import registry
-from diskcsi.settings import Settings, SettingsError, fill
+from diskcsi.settings import Plan, Settings, SettingsError, fill
 
 DEFAULT_PROVIDER: Final = "alibaba"
 PROVIDER_ENV: Final = "DISKCSI_PROVIDER"
@@ -110,6 +110,8 @@ def _shown(default: object) -> str:
 def _file(path: Path | None) -> Mapping[str, Any]:
     if path is None:
         return {}
+    import tomllib  # late: few starts read a file
+
     try:
         return tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -118,8 +120,13 @@ def _file(path: Path | None) -> Mapping[str, Any]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="diskcsi")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """A Kubernetes CSI driver for cloud block disks."""
+    # Off so far: a look for garbage among thousands of modules' objects costs a start more time
+    # than all our modules do. The server switches it on when all of it is imported.
+    if context.invoked_subcommand != "run":
+        gc.enable()
 
 
 @main.command(cls=SettingsCommand)
@@ -142,7 +149,7 @@ def run(provider: AnyProvider, /, config: Path | None, **flags: Any) -> None:  #
     try:
         file = dict(_file(config))
         vendors = file.pop(provider.name, {})
-        plan = app.Plan(
+        plan = Plan(
             settings=_filled(Settings, flags, file),
             provider=provider,
             provider_settings=_filled(provider.settings_type, flags, vendors),

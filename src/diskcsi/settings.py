@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
+from diskcsi.ports.provider import AnyProvider
 from diskcsi.ports.settings import setting, settings_of
 
 TRUE_WORDS: Final = frozenset({"true", "yes", "1", "on"})
@@ -122,6 +123,20 @@ class Settings:
     def socket_path(self) -> str:
         """The path of the unix socket."""
         return self.endpoint.removeprefix("unix://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one process serves: the driver's settings, the provider, and the provider's own."""
+
+    settings: Settings
+    provider: AnyProvider
+    provider_settings: Any
+
+    @property
+    def driver_name(self) -> str:
+        """The CSI driver name: the operator's, else the provider's."""
+        return self.settings.driver or self.provider.driver_name
 
 
 def fill(

@@ -7,6 +7,7 @@ decode, call, encode.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -19,8 +20,8 @@ from grpclib.exceptions import GRPCError
 from diskcsi.edge.errors import is_bug, translate
 from diskcsi.edge.wire import type_info
 from diskcsi.telemetry.calls import CallTrace, tracing
-from diskcsi.telemetry.logging import bind, logger, unbind_all
-from diskcsi.telemetry.metrics import Metrics
+from diskcsi.telemetry.logging import bind, logger, tells, unbind_all
+from diskcsi.telemetry.meter import RpcCounter
 
 TOLD_FIELDS: Final = (
     "volume_id", "node_id", "snapshot_id", "source_volume_id", "name",
@@ -41,11 +42,12 @@ class Guard:
     """Stands before every RPC of one server.
 
     Args:
+        counter: told of every RPC.
         now: seconds on a clock that never goes back.
     """
 
-    def __init__(self, *, metrics: Metrics, now: Callable[[], float]) -> None:
-        self._metrics = metrics
+    def __init__(self, *, counter: RpcCounter, now: Callable[[], float]) -> None:
+        self._counter = counter
         self._now = now
         self._running = 0
         self._open = True
@@ -112,13 +114,13 @@ class Guard:
         unbind_all()
         self._running += 1
         self._idle.clear()
-        self._metrics.rpc_began(method)
+        self._counter.rpc_began(method)
 
     def _leave(self, method: str, status: Status, duration_s: float) -> None:
         self._running -= 1
         if not self._running:
             self._idle.set()
-        self._metrics.rpc_ended(method, code=_code_name(status), duration_s=duration_s)
+        self._counter.rpc_ended(method, code=_code_name(status), duration_s=duration_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,9 @@ class _End:
 
 
 def _tell(end: _End, calls: CallTrace) -> None:
+    quiet = end.status is Status.OK and end.method in QUIET
+    if quiet and not tells(logging.DEBUG):
+        return
     facts: dict[str, object] = {
         "code": _code_name(end.status),
         "duration_s": round(end.duration_s, 3),
@@ -149,7 +154,7 @@ def _tell(end: _End, calls: CallTrace) -> None:
         log.error("call ended", **facts)
     elif end.status is not Status.OK:
         log.warning("call ended", **facts)
-    elif end.method in QUIET:
+    elif quiet:
         log.debug("call ended", **facts)
     else:
         log.info("call ended", **facts)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 from diskcsi._proto.csi import v1
+from diskcsi.edge.built import Built
 from diskcsi.telemetry.logging import logger
 
 PROBE_S: Final = 2.0
@@ -16,25 +18,32 @@ _Service = v1.PluginCapabilityServiceType
 _Expansion = v1.PluginCapabilityVolumeExpansionType
 
 
-class IdentityService(v1.IdentityBase):
-    """Who this plug-in is.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginFacts:
+    """What the plug-in can tell of itself once it is built.
 
-    Args:
+    Attributes:
+        expand: whether volumes can grow.
         check: returns when the plug-in can do its work; raises when it can't now.
     """
+
+    expand: bool
+    check: Callable[[], Awaitable[None]]
+
+
+class IdentityService(v1.IdentityBase):
+    """Who this plug-in is: the name and version at once, the rest when it is built."""
 
     def __init__(
         self,
         *,
         name: str,
         version: str,
-        expand: bool,
-        check: Callable[[], Awaitable[None]],
+        plugin: Built[PluginFacts],
     ) -> None:
         self._name = name
         self._version = version
-        self._expand = expand
-        self._check = check
+        self._plugin = plugin
 
     async def get_plugin_info(
         self,
@@ -56,7 +65,7 @@ class IdentityService(v1.IdentityBase):
             v1.PluginCapability(service=v1.PluginCapabilityService(type=_Service(kind)))
             for kind in served
         ]
-        if self._expand:
+        if (await self._plugin.get()).expand:
             online = v1.PluginCapabilityVolumeExpansion(type=_Expansion(_Expansion.ONLINE))
             told.append(v1.PluginCapability(volume_expansion=online))
         return v1.GetPluginCapabilitiesResponse(capabilities=told)
@@ -69,7 +78,7 @@ class IdentityService(v1.IdentityBase):
         """
         try:
             async with asyncio.timeout(PROBE_S):
-                await self._check()
+                await (await self._plugin.get()).check()
         except Exception as error:  # noqa: BLE001 - whatever ails it, the process itself answers
             logger().warning("not ready", reason=str(error) or type(error).__name__)
             return v1.ProbeResponse(ready=False)

@@ -7,16 +7,16 @@ does it for paths that the contract doesn't know.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol
 
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
 
 from diskcsi._proto.csi import v1
-from diskcsi.edge.controller import ControllerService
-from diskcsi.edge.identity import IdentityService
-from diskcsi.edge.node import NodeService
+from diskcsi.edge.built import Built
 
 
 class Service(Protocol):
@@ -27,20 +27,51 @@ class Service(Protocol):
         ...
 
 
-def services(
-    *,
-    identity: IdentityService,
-    controller: ControllerService | None,
-    node: NodeService | None,
-) -> Sequence[Service]:
-    """Every service of the contract; where we have none it answers UNIMPLEMENTED throughout."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halves:
+    """What a process serves beside Identity; a half that it doesn't serve is None."""
+
+    controller: Service | None
+    node: Service | None
+
+
+def services(*, identity: Service, halves: Built[Halves]) -> Sequence[Service]:
+    """Every service of the contract; where we have none it answers UNIMPLEMENTED throughout.
+
+    Identity answers at once. Calls of the halves wait until those are built.
+    """
+
+    async def controller() -> Service:
+        return (await halves.get()).controller or v1.ControllerBase()
+
+    async def node() -> Service:
+        return (await halves.get()).node or v1.NodeBase()
+
     return (
         identity,
-        controller or v1.ControllerBase(),
-        node or v1.NodeBase(),
+        _Later(v1.ControllerBase(), controller),
+        _Later(v1.NodeBase(), node),
         v1.GroupControllerBase(),
         v1.SnapshotMetadataBase(),
     )
+
+
+class _Later:
+    """The paths of a service whose handlers come later."""
+
+    def __init__(self, like: Service, service: Callable[[], Awaitable[Service]]) -> None:
+        self._like = like
+        self._service = service
+
+    def __mapping__(self) -> dict[str, Handler]:
+        return {
+            path: handler._replace(func=partial(self._handle, path))
+            for path, handler in self._like.__mapping__().items()
+        }
+
+    async def _handle(self, path: str, stream: Any) -> None:  # noqa: ANN401 - grpclib's own
+        service = await self._service()
+        await service.__mapping__()[path].func(stream)
 
 
 class _AnyMessage(v1.ProbeRequest):

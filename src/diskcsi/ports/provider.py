@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from diskcsi.model.ids import VolumeId
-from diskcsi.model.parameters import SnapshotParameters, VolumeParameters
-from diskcsi.model.schema import Schema
-from diskcsi.model.topology import Segments, TopologyKeys
-from diskcsi.model.volume import Disk
-from diskcsi.ports.cloud import CallObserver, CloudProvider
-from diskcsi.ports.node_facts import NodeFacts, NodeFactsSource
+if TYPE_CHECKING:  # a provider is loaded before the socket answers; the rules' types can wait
+    from diskcsi.model.ids import VolumeId
+    from diskcsi.model.parameters import SnapshotParameters, VolumeParameters
+    from diskcsi.model.schema import Schema
+    from diskcsi.model.topology import Segments, TopologyKeys
+    from diskcsi.model.volume import Disk
+    from diskcsi.ports.cloud import CallObserver, CloudProvider
+    from diskcsi.ports.node_facts import NodeFacts, NodeFactsSource
 
 SPI_VERSION: Final = 1
 """Raised by one when a provider written for the former number would no longer work."""

@@ -2,86 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from diskcsi.model.ids import VolumeId
-from diskcsi.model.topology import Segments, TopologyKeys
-from diskcsi.ports.cloud import CallObserver, CloudProvider
-from diskcsi.ports.node_facts import NodeFacts, NodeFactsSource
-from diskcsi.ports.provider import DeviceRules, NodeSlots, Provider, Rules
-from diskcsi.providers.alibaba.limits import disk_limit
-from diskcsi.providers.alibaba.parameters import (
-    VOLUME_SCHEMA,
-    snapshot_parameters,
-    volume_parameters,
-)
+from diskcsi.ports.provider import Provider, Rules
 from diskcsi.providers.alibaba.settings import AlibabaSettings
 
-STANDARD_ZONE: Final = "topology.kubernetes.io/zone"
-PRIVATE_ZONE: Final = "topology.diskplugin.csi.alibabacloud.com/zone"
-STANDARD_REGION: Final = "topology.kubernetes.io/region"
-PRIVATE_REGION: Final = "topology.diskplugin.csi.alibabacloud.com/region"
-INSTANCE_KEY: Final = "alibabacloud.com/ecs-instance-id"
+if TYPE_CHECKING:
+    from diskcsi.ports.cloud import CallObserver, CloudProvider
+    from diskcsi.ports.node_facts import NodeFactsSource
 
-SERIAL_KEY: Final = "serialNumber"
-"""In the publish context, as the Go driver writes it."""
+# What follows imports late: the socket answers before any of it is needed.
 
 
 def _rules(settings: AlibabaSettings) -> Rules:
-    private = settings.private_topology_key
-    zones = (PRIVATE_ZONE, STANDARD_ZONE) if private else (STANDARD_ZONE, PRIVATE_ZONE)
-    regions = (PRIVATE_REGION, STANDARD_REGION) if private else (STANDARD_REGION, PRIVATE_REGION)
+    from diskcsi.providers.alibaba.rules import rules_for
 
-    def segments(facts: NodeFacts) -> Segments:
-        own_zone = {PRIVATE_ZONE: facts.zone}
-        return {
-            **(own_zone if private else {STANDARD_ZONE: facts.zone, **own_zone}),
-            regions[0]: facts.region,
-            INSTANCE_KEY: facts.node_id,
-        }
-
-    return Rules(
-        volume_schema=VOLUME_SCHEMA,
-        volume_parameters=volume_parameters,
-        snapshot_parameters=snapshot_parameters,
-        topology=TopologyKeys(zone=zones, region=regions),
-        segments=segments,
-        devices=DeviceRules(
-            serial=_serial,
-            by_id_patterns=(
-                "virtio-{serial}",
-                "nvme-Alibaba_Cloud_Elastic_Block_Storage_{serial}",
-            ),
-        ),
-        region=settings.region,
-        slots=_slots(settings),
-        volume_limit=disk_limit,
-        publish_context=lambda disk: {SERIAL_KEY: disk.serial},
-    )
-
-
-def _slots(settings: AlibabaSettings) -> NodeSlots:
-    if not settings.attach_concurrency and not settings.detach_concurrency:
-        return NodeSlots(attach=1, shared=True)
-    return NodeSlots(
-        attach=max(settings.attach_concurrency, 1),
-        detach=max(settings.detach_concurrency, 1),
-        shared=False,
-    )
-
-
-def _serial(volume_id: VolumeId, context: Mapping[str, str]) -> str:
-    """The controller's word; without one, the id, which is the serial of all but old disks."""
-    return context.get(SERIAL_KEY, volume_id.removeprefix("d-"))
+    return rules_for(settings)
 
 
 @asynccontextmanager
 async def _open_cloud(
     settings: AlibabaSettings, observer: CallObserver
 ) -> AsyncIterator[CloudProvider]:
-    # imported late: a node never needs it, and its HTTP client costs a tenth of a second
     from diskcsi.providers.alibaba.cloud import open_cloud
 
     async with open_cloud(settings, observer) as cloud:

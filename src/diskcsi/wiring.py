@@ -1,0 +1,209 @@
+"""Wires the rules to the adapters by hand: the second half of the start.
+
+`app` imports it when the socket answers already, since most of a start's time goes into importing
+what this module names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from diskcsi.aio.flights import Flights
+from diskcsi.aio.limiter import Priority, Slots
+from diskcsi.aio.locks import KeyedLock
+from diskcsi.controller.attach import Attacher
+from diskcsi.controller.create import VolumeCreator
+from diskcsi.controller.delete import VolumeDeleter
+from diskcsi.controller.deps import Deps, Timing
+from diskcsi.controller.disks import DiskReader
+from diskcsi.controller.expand import VolumeExpander
+from diskcsi.controller.snapshots import Snapshotter
+from diskcsi.controller.validate import VolumeValidator
+from diskcsi.edge.controller import ControllerRules, ControllerService
+from diskcsi.edge.identity import PluginFacts
+from diskcsi.edge.node import NodeRules, NodeService
+from diskcsi.edge.server import answers
+from diskcsi.edge.services import Halves
+from diskcsi.host.linux.devices import LinuxDevices
+from diskcsi.host.linux.filesystems import LinuxFilesystems, may_grow_mounted_ext
+from diskcsi.host.linux.identity import Identity
+from diskcsi.host.linux.mounts import LinuxMounts
+from diskcsi.model.capabilities import Capability
+from diskcsi.model.ids import NodeId
+from diskcsi.node.deps import NodeDeps
+from diskcsi.node.expand import NodeExpander
+from diskcsi.node.info import NodeInformer
+from diskcsi.node.publish import Publisher
+from diskcsi.node.stage import Stager
+from diskcsi.node.stats import StatsReader
+from diskcsi.ports.cloud import CallObserver, CloudCall, CloudProvider
+from diskcsi.ports.provider import NodeSlots, Rules
+from diskcsi.settings import Plan, Settings
+from diskcsi.telemetry import http, logging
+from diskcsi.telemetry.calls import note_call
+from diskcsi.telemetry.metrics import Metrics
+
+NO_HTTP: Final = -1
+"""The port that stands for "serve no HTTP"."""
+
+Check = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the start had to wait for."""
+
+    halves: Halves
+    plugin: PluginFacts
+    metrics: Metrics
+
+
+async def build(
+    plan: Plan, flights: Flights, tasks: asyncio.TaskGroup, resources: AsyncExitStack
+) -> Parts:
+    """Open what `plan` needs and wire it; `resources` closes it.
+
+    Raises:
+        ValueError: the provider can't work with its settings.
+    """
+    settings = plan.settings
+    metrics = Metrics()
+    metrics.gauge("diskcsi_flights_running", "Changes that run now.", lambda: flights.running)
+    rules = plan.provider.rules(plan.provider_settings)
+    checks: list[Check] = []
+    cloud: CloudProvider | None = None
+    if settings.run_controller_service:
+        cloud = await resources.enter_async_context(
+            plan.provider.open_cloud(plan.provider_settings, _observer(metrics))
+        )
+        checks.append(cloud.check)
+    node: NodeRules | None = None
+    if settings.run_node_service:
+        node = await _node(plan, rules, flights, resources)
+        checks.append(node.informer.info)
+    return Parts(
+        halves=Halves(
+            controller=ControllerService(rules=_controller(plan, cloud, rules, flights, tasks))
+            if cloud
+            else None,
+            node=NodeService(rules=node) if node else None,
+        ),
+        plugin=PluginFacts(
+            expand=cloud is None or Capability.EXPAND in cloud.capabilities, check=_all_of(checks)
+        ),
+        metrics=metrics,
+    )
+
+
+async def serve_http(settings: Settings, parts: Parts, resources: AsyncExitStack) -> None:
+    """Serve metrics and checks, unless the settings say no port."""
+    if settings.http_port == NO_HTTP:
+        return
+    port = await resources.enter_async_context(
+        http.serving(
+            host=settings.http_host,
+            port=settings.http_port,
+            metrics=parts.metrics,
+            healthy=lambda: answers(Path(settings.socket_path)),
+            ready=parts.plugin.check,
+        )
+    )
+    logging.logger().info("serving metrics and checks", address=f"{settings.http_host}:{port}")
+
+
+def _controller(
+    plan: Plan, cloud: CloudProvider, rules: Rules, flights: Flights, tasks: asyncio.TaskGroup
+) -> ControllerRules:
+    random = Random()
+    deps = Deps(
+        cloud=cloud,
+        rules=rules,
+        disks=DiskReader(cloud=cloud, tasks=tasks, random=random),
+        flights=flights,
+        slots=_slots(rules.slots),
+        volumes=KeyedLock(),
+        random=random,
+        timing=Timing(flight_s=plan.settings.flight_s),
+    )
+    return ControllerRules(
+        creator=VolumeCreator(deps=deps),
+        deleter=VolumeDeleter(deps=deps),
+        attacher=Attacher(deps=deps),
+        expander=VolumeExpander(deps=deps),
+        validator=VolumeValidator(deps=deps),
+        snapshotter=Snapshotter(deps=deps),
+        capabilities=cloud.capabilities,
+    )
+
+
+async def _node(plan: Plan, rules: Rules, flights: Flights, stack: AsyncExitStack) -> NodeRules:
+    settings = plan.settings
+    source = await stack.enter_async_context(plan.provider.node_facts(plan.provider_settings))
+    devices = LinuxDevices(
+        identity=Identity(
+            device_root=Path(settings.device_root),
+            sysfs_root=Path(settings.sysfs_root),
+            sources=settings.identity_sources,
+        ),
+        own_paths=("/", settings.kubelet_root_dir),
+        wait_s=settings.device_wait_s,
+        random=Random(),
+    )
+    deps = NodeDeps(
+        devices=devices,
+        filesystems=LinuxFilesystems(may_grow_ext=may_grow_mounted_ext()),
+        mounts=LinuxMounts(),
+        rules=rules.devices,
+        flights=flights,
+        volumes=KeyedLock(),
+        default_fs_type=settings.default_fs_type,
+        check_filesystems=not settings.disable_fs_check,
+        flight_s=settings.flight_s,
+    )
+    stager = Stager(deps=deps)
+    return NodeRules(
+        stager=stager,
+        publisher=Publisher(deps=deps, stager=stager),
+        expander=NodeExpander(deps=deps),
+        stats=StatsReader(deps=deps),
+        informer=NodeInformer(
+            source=source,
+            devices=devices,
+            mounts=deps.mounts,
+            segments=rules.segments,
+            volume_limit=rules.volume_limit,
+            max_volumes=settings.max_volumes_per_node,
+        ),
+    )
+
+
+def _slots(told: NodeSlots) -> Slots[NodeId]:
+    if told.shared:
+        return Slots.shared(told.attach)
+    return Slots.separate({Priority.ATTACH: told.attach, Priority.DETACH: told.detach})
+
+
+def _observer(metrics: Metrics) -> CallObserver:
+    def observe(call: CloudCall) -> None:
+        metrics.cloud_called(call.action, code=call.code, duration_s=call.duration_s)
+        note_call(mutating=call.mutating, request_id=call.request_id)
+        logging.logger().debug(
+            "cloud call", action=call.action, code=call.code,
+            cloud_request_id=call.request_id, duration_s=round(call.duration_s, 3),
+        )  # fmt: skip
+
+    return observe
+
+
+def _all_of(checks: list[Check]) -> Callable[[], Awaitable[None]]:
+    async def check() -> None:
+        for one in checks:
+            await one()
+
+    return check
