@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -23,13 +24,15 @@ from diskcsi.providers.alibaba.credentials import Credentials, CredentialsSource
 from diskcsi.providers.alibaba.errors import (
     asks_for_other_credentials,
     error_for,
+    is_broken,
     mutating,
 )
 
 FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 
 READ_TRIES: Final = 3
-"""Of a read whose answer was lost: a pooled connection that had gone stale needs a second one."""
+"""Of a read whose answer was lost, or that the cloud failed at: a pooled connection that had gone
+stale needs a second one."""
 
 READ_PAUSE_S: Final = 0.2
 """Between them; longer troubles are waited out by who asked."""
@@ -41,6 +44,11 @@ TOLD_PARAMETERS: Final = ("DiskId", "InstanceId", "SnapshotId", "DiskName", "Sna
 
 RETRY_AFTER_HEADER: Final = "x-acs-retry-after"
 """Milliseconds that the gateway asks a throttled caller to wait."""
+
+RATE_HEADERS: Final = ("x-ratelimit-user-api", "x-ratelimit-user")
+"""Older gateways tell there, among other things, how many milliseconds are left of the window."""
+
+TIME_LEFT: Final = re.compile(r"(?:^|,)\s*TimeLeft:(\d+)")
 
 
 def build(action: str, parameters: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the SDK is untyped
@@ -64,6 +72,24 @@ def build(action: str, parameters: Mapping[str, Any]) -> Any:  # noqa: ANN401 - 
 def id_list(ids: object) -> str:
     """A list of ids as the API wants it: a JSON array in one text."""
     return json.dumps(ids, separators=(",", ":"))
+
+
+@contextmanager
+def understood(action: str) -> Iterator[None]:
+    """Turn any failure to read an answer of `action` into an error that says so.
+
+    Raises:
+        UnknownOutcome: the call changes something: it was accepted, and its result is not known.
+        Unreachable: it doesn't.
+    """
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        kind = UnknownOutcome if mutating(action) else Unreachable
+        raise kind(
+            f"{action}: the answer can't be read: {type(error).__name__} {error}",
+            hint="check that the endpoint is that of the ECS API",
+        ) from error
 
 
 class Calls:
@@ -107,11 +133,12 @@ class Calls:
             try:
                 return await self._try(request, used)
             except Unreachable as error:
-                may_renew = asks_for_other_credentials(error.code, error.message)
-                if may_renew and not renewed and self._credentials.current() != used:
+                if asks_for_other_credentials(error):
+                    if renewed or self._credentials.current() == used:
+                        raise
                     renewed = True
                     continue
-                if error.code or tries <= 1:
+                if tries <= 1 or not is_broken(error):
                     raise
             tries -= 1
             await self._pause(READ_PAUSE_S)
@@ -200,8 +227,10 @@ def _decoded(status: int, text: bytes) -> dict[str, Any]:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    text = headers.get(RETRY_AFTER_HEADER, "")
-    return int(text) / 1000 if text.isdigit() else None
+    told = [headers.get(RETRY_AFTER_HEADER, "")]
+    for name in RATE_HEADERS:
+        told += TIME_LEFT.findall(headers.get(name, ""))
+    return next((int(text) / 1000 for text in told if text.isascii() and text.isdigit()), None)
 
 
 def _about(request: Any) -> str:  # noqa: ANN401 - the SDK is untyped
