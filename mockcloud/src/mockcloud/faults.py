@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from mockcloud.errors import ApiError
 
-KINDS: Final = ("error", "delay", "lose_request", "lose_reply", "throttle")
+KINDS: Final = ("error", "delay", "lose_request", "lose_reply", "hold_reply", "throttle")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Fault:
         times: how often it happens yet; 0: until it is removed.
         skip: how many calls pass unharmed first.
         status, code, message: of an `error`.
-        delay_s: of a `delay`, before the call is carried out.
+        delay_s: of a `delay`, before the call is carried out; of a `hold_reply`, after it.
         match: parameters that a call must have to be struck.
     """
 
@@ -67,6 +67,11 @@ class Fault:
         """Whether the connection is cut after the call was carried out."""
         return self.kind == "lose_reply"
 
+    @property
+    def holds_reply(self) -> bool:
+        """Whether the call is carried out at once, and the answer comes late."""
+        return self.kind == "hold_reply"
+
     def strikes(self, action: str, params: Mapping[str, str]) -> bool:
         """Whether it hits this call."""
         wanted = self.match or {}
@@ -91,7 +96,7 @@ class Faults:
         self._faults.clear()
 
     async def before(self, action: str, params: Mapping[str, str]) -> Fault | None:
-        """Wait or fail as the fault for this call says; gives those that cut the connection.
+        """Wait or fail as the fault for this call says; gives those that strike later.
 
         Raises:
             ApiError: the fault is an error.
@@ -106,6 +111,10 @@ class Faults:
         elif fault.kind == "error":
             raise ApiError(fault.status, fault.code, fault.message)
         return fault
+
+    async def after(self, fault: Fault) -> None:
+        """Keep the answer back."""
+        await self._pause(fault.delay_s)
 
     def _next(self, action: str, params: Mapping[str, str]) -> Fault | None:
         for fault in self._faults:

@@ -107,6 +107,8 @@ class Gateway:
         if fault is not None and fault.drops_request:
             return None, True
         answer = await self._act(action, Params(params))
+        if fault is not None and fault.holds_reply:
+            await self._faults.after(fault)
         return answer, fault is not None and fault.drops_reply
 
 
