@@ -23,8 +23,9 @@ State = TypeVar("State")
 SHORTEST_GAP_S: Final = 0.1
 """Between the begins of two looks: at most ten calls a second, whatever waits."""
 
-LONGEST_GAP_S: Final = 5.0
-"""Between looks while the remote side refuses them."""
+LONGEST_GAP_S: Final = 2.0
+"""Between looks while the remote side refuses them. One look serves all who wait, so half a call a
+second is gentle; longer gaps would eat into the fifteen seconds that callers wait."""
 
 CLOCK_GRAIN_S: Final = 0.001
 """What is due within a clock tick is due: a timer may fire that much before its time."""

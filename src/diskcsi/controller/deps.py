@@ -12,6 +12,7 @@ from diskcsi.aio.flights import FlightConflict, Flights
 from diskcsi.aio.limiter import Slots
 from diskcsi.aio.locks import KeyedLock
 from diskcsi.controller.disks import DiskReader
+from diskcsi.controller.reading import looking
 from diskcsi.model.capabilities import Capability
 from diskcsi.model.errors import DiskError, Pending, Throttled, Unsupported
 from diskcsi.model.ids import NodeId, VolumeId
@@ -95,10 +96,15 @@ class Deps:
         )
 
     async def patiently(self, read: Callable[[], Awaitable[Result]]) -> Result:
-        """The answer of `read`, which is asked again for as long as the cloud throttles it."""
+        """The answer of `read`, which is asked again for as long as the cloud throttles it.
+
+        Raises:
+            Unreadable: the cloud refuses to be read.
+        """
         async for _ in self.attempts():
             try:
-                return await read()
+                with looking():
+                    return await read()
             except Throttled:
                 continue
         raise TimeoutError

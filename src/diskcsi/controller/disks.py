@@ -16,6 +16,7 @@ from typing import Final
 from diskcsi.aio.backoff import backoff
 from diskcsi.aio.batcher import Batcher
 from diskcsi.aio.waiter import Waiter
+from diskcsi.controller.reading import looking
 from diskcsi.model.errors import Throttled, UnknownOutcome, Unreachable
 from diskcsi.model.ids import VolumeId
 from diskcsi.model.volume import Disk
@@ -74,7 +75,8 @@ class DiskReader:
         self._seen.pop(volume_id, None)
 
     async def _fetch(self, volume_ids: Collection[VolumeId]) -> Mapping[VolumeId, Disk]:
-        disks = await self._cloud.get_disks(volume_ids)
+        with looking():
+            disks = await self._cloud.get_disks(volume_ids)
         for volume_id in volume_ids:
             self._seen.pop(volume_id, None)
             if (disk := disks.get(volume_id)) is not None:

@@ -28,6 +28,7 @@ STATUS: Final[dict[type[BaseException], Status]] = {
     errors.Pending: Status.ABORTED,
     errors.Throttled: Status.UNAVAILABLE,
     errors.Unreachable: Status.UNAVAILABLE,
+    errors.Unreadable: Status.UNAVAILABLE,
     errors.UnknownOutcome: Status.DEADLINE_EXCEEDED,
     TimeoutError: Status.DEADLINE_EXCEEDED,
     errors.Unsupported: Status.UNIMPLEMENTED,

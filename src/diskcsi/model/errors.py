@@ -14,6 +14,7 @@ translates classes to gRPC statuses by one total table, never by message text.
       Pending                       an operation may still be running
       Throttled, Unreachable        nothing was done; a later try may succeed
       UnknownOutcome                a mutating call went out and its effect is not known
+      Unreadable                    the cloud refuses to be read: what exists is not known
       Unsupported                   a capability that the provider lacks
 
 CSI makes finality depend on the class: `MAYBE_RUNNING` lists those after which a disk or an
@@ -132,6 +133,14 @@ class UnknownOutcome(DiskError):  # noqa: N818
     """A mutating call went out and no answer tells its effect: read before saying more."""
 
 
+class Unreadable(DiskError):  # noqa: N818
+    """A read was refused, such as for a missing right: what exists can't be told. Not final.
+
+    The rules raise it, for whatever a provider raises on a read: a refusal to look says nothing of
+    what an earlier call has made.
+    """
+
+
 class Unsupported(DiskError):  # noqa: N818
     """The provider lacks the capability. Final."""
 
@@ -141,6 +150,7 @@ MAYBE_RUNNING: Final[tuple[type[BaseException], ...]] = (
     Throttled,
     Unreachable,
     UnknownOutcome,
+    Unreadable,
     TimeoutError,
 )
 """Errors after which the object may exist or come to exist: only non-final answers."""
