@@ -14,7 +14,7 @@ from diskcsi.aio.locks import KeyedLock
 from diskcsi.controller.disks import DiskReader
 from diskcsi.controller.reading import looking
 from diskcsi.model.capabilities import Capability
-from diskcsi.model.errors import DiskError, Pending, Throttled, Unsupported
+from diskcsi.model.errors import Broken, DiskError, Pending, Throttled, Unsupported
 from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.ports.cloud import CloudProvider
 from diskcsi.ports.provider import Rules
@@ -76,7 +76,7 @@ class Deps:
                     if not calls.mutating:
                         raise
                     # whoever joined the flight must hear it too: what was begun may exist
-                    raise Pending(f"internal error in the middle of {key}") from bug
+                    raise Broken(f"internal error in the middle of {key}") from bug
 
         try:
             return await self.flights.do(

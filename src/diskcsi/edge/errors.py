@@ -57,29 +57,26 @@ def translate(error: Exception, *, mutated: bool) -> GRPCError:
     Args:
         mutated: whether a call that changes something went out before.
     """
-    known = [(status_of(leaf), leaf) for leaf in leaves(error)]
-    for status, leaf in sorted(known, key=lambda pair: not _maybe_running(pair[1])):
+    found = [(status_of(leaf), leaf) for leaf in leaves(error)]
+    unfinished = [(status, leaf) for status, leaf in found if _maybe_running(leaf)]
+    if mutated and not unfinished and is_bug(error):
+        return GRPCError(Status.ABORTED, BUG_MESSAGE)
+    for status, leaf in unfinished or found:
         if isinstance(leaf, GRPCError):
             return leaf
         if status is not None:
             return GRPCError(status, str(leaf) or "the driver's own deadline has passed")
-    return GRPCError(Status.ABORTED if mutated else Status.INTERNAL, BUG_MESSAGE)
+    return GRPCError(Status.INTERNAL, BUG_MESSAGE)
 
 
 def is_bug(error: BaseException) -> bool:
-    """Whether some error in it, or what caused one, is none that the table knows."""
-    chain: BaseException | None = error
-    while chain is not None:
-        if any(status_of(leaf) is None and not _expected(leaf) for leaf in leaves(chain)):
-            return True
-        chain = chain.__cause__
-    return False
+    """Whether the log must show where it comes from: some error in it is none of the table's."""
+    return any(
+        isinstance(leaf, errors.Broken)
+        or (status_of(leaf) is None and not isinstance(leaf, GRPCError))
+        for leaf in leaves(error)
+    )
 
 
 def _maybe_running(error: BaseException) -> bool:
     return isinstance(error, errors.MAYBE_RUNNING)
-
-
-def _expected(error: BaseException) -> bool:
-    """Errors of the world outside, which are causes of ours and no bugs."""
-    return isinstance(error, (GRPCError, OSError, errors.DiskError))

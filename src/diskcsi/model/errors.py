@@ -12,6 +12,7 @@ translates classes to gRPC statuses by one total table, never by message text.
       InUse, WrongState             the object exists and its state forbids the call
       InvalidToken                  a listing's token that can't be continued
       Pending                       an operation may still be running
+        Broken                      a bug ended it midway
       Throttled, Unreachable        nothing was done; a later try may succeed
       UnknownOutcome                a mutating call went out and its effect is not known
       Unreadable                    the cloud refuses to be read: what exists is not known
@@ -103,6 +104,10 @@ class InvalidToken(DiskError):  # noqa: N818
 
 class Pending(DiskError):  # noqa: N818
     """An operation on the object may still be running. Not final."""
+
+
+class Broken(Pending):
+    """A bug ended an operation midway, and what it began may exist; the cause is the bug."""
 
 
 class Throttled(DiskError):  # noqa: N818
