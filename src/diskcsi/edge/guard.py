@@ -18,6 +18,7 @@ from grpclib.events import RecvRequest
 from grpclib.exceptions import GRPCError
 
 from diskcsi.edge.errors import is_bug, translate
+from diskcsi.edge.services import UNKNOWN
 from diskcsi.edge.wire import type_info
 from diskcsi.telemetry.calls import CallTrace, tracing
 from diskcsi.telemetry.logging import bind, logger, tells, unbind_all
@@ -34,6 +35,9 @@ QUIET: Final = frozenset({
     "NodeGetCapabilities", "NodeGetVolumeStats", "GroupControllerGetCapabilities",
 })  # fmt: skip
 """Asked every few seconds by every kubelet and sidecar: a success is told at DEBUG only."""
+
+NO_METHOD: Final = "unknown"
+"""Stands in logs and metrics for names that the contract doesn't know: there is no end of them."""
 
 WORTH_A_LOOK: Final = frozenset({Status.INTERNAL, Status.UNKNOWN, Status.PERMISSION_DENIED})
 
@@ -76,6 +80,8 @@ class Guard:
     async def listen(self, event: RecvRequest) -> None:
         """Put the guard around the handler that grpclib is about to call."""
         inner, method = event.method_func, event.method_name.rpartition("/")[2]
+        if inner is UNKNOWN.func:
+            method = NO_METHOD
 
         async def outer(stream: object) -> None:
             await self._guarded(method, lambda: inner(stream))  # type: ignore[arg-type]
@@ -161,5 +167,6 @@ def _tell(end: _End, calls: CallTrace) -> None:
 
 
 def _code_name(status: Status) -> str:
-    """As Go's dashboards spell it: `DEADLINE_EXCEEDED` is `DeadlineExceeded`."""
-    return "OK" if status is Status.OK else status.name.title().replace("_", "")
+    """As Go spells it, whose dashboards read it: `DEADLINE_EXCEEDED` is `DeadlineExceeded`."""
+    spelled_otherwise = {Status.OK: "OK", Status.CANCELLED: "Canceled"}
+    return spelled_otherwise.get(status) or status.name.title().replace("_", "")
