@@ -1,0 +1,1 @@
+"""What provider authors and this project test with: it is shipped, and no server imports it."""
