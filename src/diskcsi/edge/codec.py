@@ -27,8 +27,8 @@ MAX_TEXT_BYTES: Final = 128
 MAX_NODE_ID_BYTES: Final = 256
 """Of a node's id (CSI spec, NodeGetInfoResponse)."""
 
-MAX_MAP_BYTES: Final = 4096
-"""Of all keys and values of a map together (CSI spec, Size Limits)."""
+MAX_TEXTS_BYTES: Final = 4096
+"""Of a map's keys and values, or of all mount flags, together (CSI spec, Size Limits)."""
 
 MAX_PATH_BYTES: Final = 4096
 """Of a path: the kernel's own limit; the spec wants more than 128 accepted."""
@@ -304,7 +304,7 @@ def _capability(given: v1.VolumeCapability, field: str) -> VolumeCapability:
         mode=AccessMode(word),
         access=MountAccess(
             fs_type=text(access.fs_type, f"{field}.mount.fs_type", required=False),
-            mount_flags=tuple(access.mount_flags),
+            mount_flags=_flags(access.mount_flags, f"{field}.mount.mount_flags"),
         ),
     )
 
@@ -314,13 +314,15 @@ def _requirement(message: v1.CreateVolumeRequest) -> Requirement:
     if given is None:
         return Requirement()
     return Requirement(
-        requisite=tuple(_segments(place) for place in given.requisite),
-        preferred=tuple(_segments(place) for place in given.preferred),
+        requisite=_places(given.requisite, "accessibility_requirements.requisite"),
+        preferred=_places(given.preferred, "accessibility_requirements.preferred"),
     )
 
 
-def _segments(place: v1.Topology) -> Segments:
-    return dict(place.segments)
+def _places(given: Sequence[v1.Topology], field: str) -> tuple[Segments, ...]:
+    return tuple(
+        _map(place.segments, f"{field}[{number}].segments") for number, place in enumerate(given)
+    )
 
 
 def _source(message: v1.CreateVolumeRequest) -> SnapshotId | None:
@@ -336,10 +338,19 @@ def _source(message: v1.CreateVolumeRequest) -> SnapshotId | None:
 
 
 def _map(given: Mapping[str, str], field: str) -> dict[str, str]:
-    size = sum(len(key.encode()) + len(value.encode()) for key, value in given.items())
-    if size > MAX_MAP_BYTES:
-        raise InvalidArgument(f"{field} has {size} bytes; allowed are {MAX_MAP_BYTES}")
+    _refuse_large([*given.keys(), *given.values()], field)
     return dict(given)
+
+
+def _flags(given: Sequence[str], field: str) -> tuple[str, ...]:
+    _refuse_large(given, field)
+    return tuple(given)
+
+
+def _refuse_large(texts: Sequence[str], field: str) -> None:
+    size = sum(len(text.encode()) for text in texts)
+    if size > MAX_TEXTS_BYTES:
+        raise InvalidArgument(f"{field} has {size} bytes; allowed are {MAX_TEXTS_BYTES}")
 
 
 def _sub(message: Message, name: str) -> Any:  # noqa: ANN401 - the field's own message class
