@@ -1,0 +1,73 @@
+"""Controllers and node plug-ins in processes of their own, set up for a mockcloud."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from diskcsi.orchestrator.mock import KEY_ID, KEY_SECRET, Mock
+from diskcsi.orchestrator.plugin import Plugin
+from diskcsi.orchestrator.processes import Program, answering, running
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """A driver that answers on its socket."""
+
+    program: Program
+    socket: Path
+    plugin: Plugin
+
+
+@asynccontextmanager
+async def controller(
+    name: str, mock: Mock, *, region: str, directory: Path
+) -> AsyncIterator[Driver]:
+    """A controller of one region while the block runs.
+
+    Raises:
+        ProgramFailed: it doesn't start.
+    """
+    environment = {
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": KEY_ID,
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": KEY_SECRET,
+        "REGION_ID": region,
+        "ECS_ENDPOINT": mock.endpoint.removeprefix("http://"),
+        "ALICLOUD_CLIENT_SCHEME": "http",
+    }
+    async with _driver(name, directory, environment, "--run-node-service=false") as driver:
+        yield driver
+
+
+@asynccontextmanager
+async def node(
+    name: str, mock: Mock, *, instance: str, region: str, directory: Path
+) -> AsyncIterator[Driver]:
+    """The plug-in of one instance while the block runs; it is given no key.
+
+    Raises:
+        ProgramFailed: it doesn't start.
+    """
+    flags = (
+        "--run-controller-service=false",
+        "--identity-sources=loop",
+        f"--device-root={mock.device_root(instance)}",
+        f"--metadata-url={mock.metadata_url(instance)}",
+        f"--kubelet-root-dir={directory}",
+    )
+    async with _driver(name, directory, {"REGION_ID": region}, *flags) as driver:
+        yield driver
+
+
+@asynccontextmanager
+async def _driver(
+    name: str, directory: Path, environment: Mapping[str, str], *flags: str
+) -> AsyncIterator[Driver]:
+    socket = directory / f"{name}.sock"
+    arguments = ["diskcsi", "run", f"--endpoint=unix://{socket}", "--http-port=-1", *flags]
+    async with running(name, arguments, directory=directory, environment=environment) as program:
+        await answering(program, socket)
+        async with Plugin(socket) as plugin:
+            yield Driver(program=program, socket=socket, plugin=plugin)
