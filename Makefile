@@ -5,10 +5,13 @@ NOX := $(DEV)/bin/nox
 LOCK := requirements/dev.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test dev system
+.PHONY: help demo bench test dev system
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+demo: dev ## Watch a volume's whole life on this machine, with real disks (as root; under a minute)
+	@$(DEV)/bin/diskcsi demo $(ARGS)
 
 bench: dev ## Measure what the driver costs, beside its floors; writes build/bench.json (as root; five minutes)
 	@$(DEV)/bin/python -m benchmarks $(ARGS)

@@ -169,3 +169,35 @@ def _filled(
         environment=os.environ,
         file=file,
     )
+
+
+@main.command()
+@click.option(
+    "--keep", is_flag=True, help="leave it running at the end, to look around; Ctrl-C ends it"
+)
+@click.option(
+    "--latency",
+    type=click.Choice(["real", "fast", "zero"]),
+    default="fast",
+    show_default=True,
+    help="how long the cloud takes: real as on the cloud, fast a tenth of it, zero at once",
+)
+def demo(*, keep: bool, latency: str) -> None:
+    """Show a volume's whole life on this machine, on a mock of the cloud (needs root).
+
+    A minute of real disks: create, attach, format, mount, write, grow, snapshot, move to another
+    node, verify, restore, refuse what can't be, delete. Exit status 0: every check held and
+    nothing is left.
+    """
+    import asyncio  # late, as all that follows: `run` needs none of it
+
+    from diskcsi.orchestrator import demo as demonstration
+
+    if missing := demonstration.missing():
+        raise click.ClickException("the demo can't run here:\n  " + "\n  ".join(missing))
+    try:
+        held = asyncio.run(demonstration.run(keep=keep, latency=latency))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        click.echo("\ninterrupted; everything it made is gone", err=True)
+        raise SystemExit(130) from None
+    raise SystemExit(0 if held else 1)
