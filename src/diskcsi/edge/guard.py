@@ -63,6 +63,11 @@ class Guard:
         """How many RPCs run now."""
         return self._running
 
+    @property
+    def open(self) -> bool:
+        """Whether new RPCs are let in."""
+        return self._open
+
     def close_gate(self) -> None:
         """From now on every new RPC is answered UNAVAILABLE; the running ones go on."""
         self._open = False

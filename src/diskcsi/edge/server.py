@@ -45,7 +45,8 @@ async def serving(
     """Serve on the socket while the block runs; then give running calls `drain_s` to end.
 
     Raises:
-        SocketInUse: another process serves there.
+        SocketInUse: another process serves there, or something else stands there.
+        OSError: the socket can't be made; the message names it.
     """
     server = Server(services, codec=CheckedCodec(decoded=guard.bind_ids))
     # grpclib answers a path it doesn't know without a content type; it offers no other way in
@@ -95,9 +96,9 @@ def _bound(path: Path) -> socket.socket:
         finally:
             os.umask(former)
         listener.listen(BACKLOG)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise OSError(f"can't listen on {path}: {error.strerror or error}") from error
     return listener
 
 
