@@ -9,6 +9,7 @@ A disk is never taken from another node (CSI spec, ControllerPublishVolume: FAIL
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from diskcsi.aio.limiter import Priority
@@ -17,7 +18,7 @@ from diskcsi.controller.deps import Deps
 from diskcsi.controller.disks import Until
 from diskcsi.controller.naming import OPEN
 from diskcsi.model.capabilities import VolumeCapability
-from diskcsi.model.errors import InUse, NotFound, UnknownOutcome, WrongState
+from diskcsi.model.errors import InUse, NotFound, Pending, UnknownOutcome, WrongState
 from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.model.publish import SIZE_KEY
 from diskcsi.model.sizes import GIB
@@ -55,7 +56,10 @@ class Attacher:
         if node_id is not None:
             await self._detach_in_flight(volume_id, node_id)
             return
-        disk = await self._deps.disks.get(volume_id)
+        async with self._deps.volumes.hold(volume_id):  # an attach that runs has to end first
+            disk = await self._deps.disks.get(volume_id)
+        if _is_on_its_way(disk):
+            raise Pending(f"disk {volume_id} is being attached")
         for holder in sorted(disk.attached_to) if disk else ():
             await self._detach_in_flight(volume_id, holder)
 
@@ -95,20 +99,27 @@ class Attacher:
                 _refuse_held_elsewhere(disk, node_id)
                 if _is_held(disk, node_id):
                     return disk
-                if isinstance(refusal, WrongState) and disk.state is DiskState.AVAILABLE:
+                if isinstance(refusal, WrongState) and _is_at_rest(disk):
                     raise
                 if disk.state is not DiskState.ATTACHING:
                     continue
                 fresh = False
-            return await self._wait_attached(volume_id, node_id, fresh=fresh)
+            disk = await self._wait_attached(volume_id, node_id, fresh=fresh)
+            if node_id in disk.attached_to:
+                return disk
         raise UnknownOutcome(f"disk {volume_id} may be on its way to node {node_id}")
 
     async def _wait_attached(self, volume_id: VolumeId, node_id: NodeId, *, fresh: bool) -> Disk:
+        """The disk once the node holds it, or once the attach has surely come to nothing."""
+        loop = asyncio.get_running_loop()
+        begun_by_s = loop.time() + self._deps.timing.settle_s
+
         def attached(disk: Disk | None) -> bool:
             if disk is None:
                 raise NotFound(f"disk {volume_id} is absent")
             _refuse_held_elsewhere(disk, node_id)
-            return node_id in disk.attached_to
+            failed = disk.state is DiskState.AVAILABLE and loop.time() >= begun_by_s
+            return node_id in disk.attached_to or failed
 
         disk = await self._deps.disks.wait(volume_id, attached, kind="attach", fresh=fresh)
         if disk is None:
@@ -154,6 +165,13 @@ def _is_held(disk: Disk | None, node_id: NodeId) -> bool:
 def _is_on_its_way(disk: Disk | None) -> bool:
     """Whether an attach runs that was begun earlier: it has to end before it can be undone."""
     return disk is not None and disk.state is DiskState.ATTACHING
+
+
+def _is_at_rest(disk: Disk) -> bool:
+    """Whether the state won't pass by itself; one without holder may lag behind a detach."""
+    return disk.state in (DiskState.AVAILABLE, DiskState.FAILED) or (
+        disk.state is DiskState.IN_USE and bool(disk.attached_to)
+    )
 
 
 def _refuse_held_elsewhere(disk: Disk, node_id: NodeId) -> None:

@@ -6,19 +6,22 @@ that is out of stock gives way to the next one. The answer to a repeat is as com
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from diskcsi.controller import placement
 from diskcsi.controller.access import refuse_unserved
 from diskcsi.controller.deps import Deps
-from diskcsi.controller.naming import OneForName
+from diskcsi.controller.disks import Until
+from diskcsi.controller.naming import OPEN, OneForName
 from diskcsi.controller.requests import CreateVolume, Volume
 from diskcsi.model.capabilities import Capability
 from diskcsi.model.errors import (
     AlreadyExists,
     DiskError,
     Exhausted,
+    InUse,
     InvalidArgument,
     NotFound,
     OutOfRange,
@@ -30,7 +33,16 @@ from diskcsi.model.schema import SIDECAR_PREFIX
 from diskcsi.model.sizes import Capacity, gib_to_hold
 from diskcsi.model.volume import Disk, DiskSpec, DiskState, Snapshot
 
-MADE = frozenset({DiskState.AVAILABLE, DiskState.ATTACHING, DiskState.IN_USE, DiskState.DETACHING})
+ENDS = frozenset(
+    {
+        DiskState.AVAILABLE,
+        DiskState.ATTACHING,
+        DiskState.IN_USE,
+        DiskState.DETACHING,
+        DiskState.FAILED,
+    }
+)
+"""States after which making a disk is over, for better or worse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +100,16 @@ class VolumeCreator:
         return _Order(request=request, parameters=parameters, zones=chosen)
 
     async def _create(self, order: _Order) -> Volume:
-        disk = await self._find(order)
+        disk = await self._find_lasting(order)
         if disk is None:
             snapshot = await self._source(order.request)
             disk = await self._make(order, tuple(_specs(order, snapshot)))
-        if not _is_made(disk):
-            disk = await self._deps.disks.wait(disk.id, _is_made, kind="create") or disk
         return self._volume(order, disk)
+
+    async def _find_lasting(self, order: _Order) -> Disk | None:
+        """As `_find`, once it is ready for use; None as well if it failed or was deleted."""
+        disk = await self._find(order)
+        return None if disk is None else await self._lasting(disk, fresh=False)
 
     async def _find(self, order: _Order) -> Disk | None:
         """The disk of this name, None if the cloud shows none; refuses one that doesn't fit."""
@@ -162,13 +177,47 @@ class VolumeCreator:
     async def _make_one(self, order: _Order, spec: DiskSpec) -> Disk:
         """One place and kind."""
 
-        async def create(attempt: int) -> Disk:
+        async def create(attempt: int) -> Disk | None:
             numbered = replace(spec, attempt=attempt)
-            return _as_ordered(await self._deps.cloud.create_disk(numbered), numbered)
+            volume_id = await self._deps.cloud.create_disk(numbered)
+            return await self._lasting(_as_ordered(volume_id, numbered), fresh=True)
 
         return await OneForName(
-            deps=self._deps, find=lambda: self._find(order), create=create
+            deps=self._deps,
+            find=lambda: self._find_lasting(order),
+            create=create,
         ).make()
+
+    async def _lasting(self, disk: Disk, *, fresh: bool) -> Disk | None:
+        """The disk once it is ready for use; None when it failed, or is gone for good.
+
+        A disk that failed while it was made holds nothing: its husk is deleted.
+        """
+        made: Disk | None = disk
+        if disk.state not in ENDS:
+            until = _ready_or_gone(self._deps.timing.settle_s)
+            made = await self._deps.disks.wait(disk.id, until, kind="create", fresh=fresh)
+        if made is None or made.state is not DiskState.FAILED:
+            return made
+        await self._delete_husk(made)
+        return None
+
+    async def _delete_husk(self, disk: Disk) -> None:
+        async for _ in self._deps.attempts():
+            try:
+                await self._deps.cloud.delete_disk(disk.id)
+            except (*OPEN, NotFound, InUse):
+                pass  # the read below tells
+            except DiskError as refusal:
+                raise Pending(
+                    f"disk {disk.id} failed while it was made and can't be deleted: {refusal}",
+                    hint="delete it by hand: it holds nothing",
+                ) from refusal
+            now = await self._deps.disks.get(disk.id)
+            if now is None:
+                return
+            if now.state not in (DiskState.FAILED, DiskState.DELETING):
+                raise Pending(f"disk {disk.id} failed while it was made, and is {now.state} now")
 
     def _volume(self, order: _Order, disk: Disk) -> Volume:
         rules, parameters = self._deps.rules, order.parameters
@@ -250,7 +299,16 @@ def _as_ordered(volume_id: VolumeId, spec: DiskSpec) -> Disk:
     )
 
 
-def _is_made(disk: Disk | None) -> bool:
-    if disk is not None and disk.state is DiskState.FAILED:
-        raise Pending(f"disk {disk.id} failed while it was made: look at it in the cloud's console")
-    return disk is not None and disk.state in MADE
+def _ready_or_gone(settle_s: float) -> Until:
+    """Over when the disk is made, failed, or unseen for longer than a read may lag behind."""
+    shown_s = asyncio.get_running_loop().time()
+
+    def until(disk: Disk | None) -> bool:
+        nonlocal shown_s
+        now_s = asyncio.get_running_loop().time()
+        if disk is None:
+            return now_s >= shown_s + settle_s
+        shown_s = now_s
+        return disk.state in ENDS
+
+    return until

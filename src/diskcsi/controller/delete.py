@@ -42,7 +42,7 @@ class VolumeDeleter:
         if disk is not None and disk.attached_to:
             raise _in_use(disk)
         if disk is not None and disk.state is DiskState.DELETING:
-            disk = await self._deps.disks.wait(volume_id, _is_absent, kind="delete")
+            disk = await self._deps.disks.wait(volume_id, _is_absent, kind="delete", fresh=False)
         return disk is None
 
 

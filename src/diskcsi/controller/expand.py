@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from diskcsi.controller.deps import Deps
 from diskcsi.controller.naming import OPEN
 from diskcsi.controller.requests import Expanded
 from diskcsi.model.capabilities import Capability, VolumeCapability
-from diskcsi.model.errors import NotFound, OutOfRange, UnknownOutcome
+from diskcsi.model.errors import NotFound, OutOfRange, UnknownOutcome, WrongState
 from diskcsi.model.ids import VolumeId
 from diskcsi.model.sizes import GIB, Capacity, gib_to_hold
-from diskcsi.model.volume import Disk
+from diskcsi.model.volume import Disk, DiskState
+
+MOVING: Final = frozenset({DiskState.CREATING, DiskState.ATTACHING, DiskState.DETACHING})
+"""States that pass by themselves, after which a disk may grow."""
 
 
 class VolumeExpander:
@@ -66,11 +71,13 @@ class VolumeExpander:
         async for _ in self._deps.attempts():
             try:
                 await self._deps.cloud.resize_disk(volume_id, wanted_gib)
-            except OPEN:
+            except (*OPEN, OutOfRange, WrongState) as refusal:
                 disk = await self._read(volume_id)
-                if not grown(disk):
+                if grown(disk):
+                    return disk.size_gib
+                if isinstance(refusal, OPEN) or disk.state in MOVING:
                     continue
-                return disk.size_gib
+                raise
             disk_or_none = await self._deps.disks.wait(volume_id, grown, kind="expand")
             return disk_or_none.size_gib if disk_or_none else wanted_gib
         raise UnknownOutcome(f"disk {volume_id} may be growing to {wanted_gib} GiB")

@@ -14,12 +14,12 @@ from typing import Final, Generic, TypeVar
 
 from diskcsi.controller.deps import Deps
 from diskcsi.model.errors import (
+    MAYBE_RUNNING,
     AlreadyExists,
     DiskError,
     Pending,
     Throttled,
     UnknownOutcome,
-    Unreachable,
 )
 
 Made = TypeVar("Made")
@@ -34,8 +34,9 @@ class OneForName(Generic[Made]):
     Args:
         find: the object of this name, None if the cloud shows none; raises `AlreadyExists` if
             the name belongs to one that doesn't fit.
-        create: asks the cloud, for the attempt of this number. The number rises only when a
-            read has proved that the earlier request made nothing and its token is spent.
+        create: asks the cloud, for the attempt of this number; None when what that attempt
+            made is gone for good. The number rises only when reads have proved that an attempt
+            made nothing, or nothing that lasted, and its token is spent.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class OneForName(Generic[Made]):
         *,
         deps: Deps,
         find: Callable[[], Awaitable[Made | None]],
-        create: Callable[[int], Awaitable[Made]],
+        create: Callable[[int], Awaitable[Made | None]],
     ) -> None:
         self._deps = deps
         self._find = find
@@ -55,25 +56,30 @@ class OneForName(Generic[Made]):
         Raises:
             DiskError: what the cloud refused with, once surely nothing exists.
         """
-        open_question, attempt = False, 0
+        in_doubt, attempt = False, 0
         async for _ in self._deps.attempts():
             try:
-                return await self._create(attempt)
+                made = await self._create(attempt)
             except OPEN:
-                open_question = True
-                made = await self._find()
+                in_doubt, made = True, await self._find()
             except AlreadyExists:
                 made = await self._find_settled()
                 attempt += 1
-            except Unreachable:
-                raise
-            except DiskError:
-                made = await self._find_settled() if open_question else None
-                if made is None:
-                    raise
+            except DiskError as refusal:
+                made = await self._find_refused(refusal, in_doubt=in_doubt)
+            else:
+                attempt += 1  # for the next round, if there is one: this attempt's object is gone
             if made is not None:
                 return made
         raise UnknownOutcome("the flight ended before the cloud gave a certain answer")
+
+    async def _find_refused(self, refusal: DiskError, *, in_doubt: bool) -> Made:
+        """What an earlier try made although a later one was refused; else the refusal stands."""
+        if in_doubt and not isinstance(refusal, MAYBE_RUNNING):
+            made = await self._find_settled()
+            if made is not None:
+                return made
+        raise refusal
 
     async def _find_settled(self) -> Made | None:
         """Look for as long as the cloud may hide an object that was just made."""

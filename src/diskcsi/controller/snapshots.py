@@ -6,8 +6,9 @@ from it yet (CSI spec, CreateSnapshot: the cut, then the upload).
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
-from typing import Final
+from typing import Final, NoReturn
 
 from diskcsi.controller.deps import Deps
 from diskcsi.controller.naming import OPEN, OneForName
@@ -15,6 +16,7 @@ from diskcsi.controller.requests import CreateSnapshot, ListSnapshots
 from diskcsi.model.capabilities import Capability
 from diskcsi.model.errors import (
     AlreadyExists,
+    DiskError,
     NotFound,
     Pending,
     UnknownOutcome,
@@ -81,29 +83,48 @@ class Snapshotter:
         snapshot = await self._find(spec)
         if snapshot is None:
             snapshot = await self._make(spec)
+        return await self._cut(snapshot, spec)
+
+    async def _cut(self, snapshot: Snapshot, spec: SnapshotSpec) -> Snapshot:
+        """The snapshot once its content is fixed."""
+        seen: Snapshot | None = snapshot
         async for _ in self._deps.attempts():
-            if snapshot is None:
-                raise Pending(f"snapshot {spec.name!r} is not to be seen any more")
-            if snapshot.failed:
-                raise Pending(f"snapshot {snapshot.id} failed; delete it to try again")
-            if snapshot.created_at is not None:
-                return snapshot
-            snapshot = await self._get(snapshot.id) or await self._find(spec)
+            if seen is None:
+                raise Pending(f"snapshot {snapshot.id} is not to be seen any more")
+            if seen.failed:
+                await self._delete_failed(seen)
+            if seen.created_at is not None:
+                return seen
+            seen = await self._get(seen.id) or await self._find(spec)
         raise UnknownOutcome(f"snapshot {spec.name!r} is still being cut")
 
-    async def _make(self, spec: SnapshotSpec) -> Snapshot | None:
+    async def _delete_failed(self, snapshot: Snapshot) -> NoReturn:
+        """A failed snapshot holds nothing, and while it has the name no other one is made."""
+        told = f"snapshot {snapshot.id} failed while it was made"
+        try:
+            await self._delete(snapshot.id)
+        except DiskError as refusal:
+            raise Pending(f"{told} and can't be deleted: {refusal}") from refusal
+        raise Pending(f"{told} and was deleted", hint="the next try makes a new one")
+
+    async def _make(self, spec: SnapshotSpec) -> Snapshot:
         async def create(attempt: int) -> Snapshot | None:
             numbered = replace(spec, attempt=attempt)
             return await self._appearing(await self._deps.cloud.create_snapshot(numbered))
 
         return await OneForName(
-            deps=self._deps, find=lambda: self._find(spec), create=create
+            deps=self._deps,
+            find=lambda: self._find(spec),
+            create=create,
         ).make()
 
     async def _appearing(self, snapshot_id: SnapshotId) -> Snapshot | None:
-        """The snapshot that the cloud just accepted, once a read shows it."""
+        """The snapshot that the cloud accepted, once a read shows it; None when it is gone."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + self._deps.timing.settle_s
         async for _ in self._deps.attempts():
-            if snapshot := await self._get(snapshot_id):
+            snapshot = await self._get(snapshot_id)
+            if snapshot is not None or loop.time() >= end_s:
                 return snapshot
         return None
 

@@ -70,6 +70,7 @@ class State:
         node_slots: attaches and detaches that one machine takes at once.
         sold_out: pairs of a zone and a kind's label without stock.
         disk_quota, snapshot_quota: how many there may be; None: any number.
+        orders: what disks were made from, in order.
         failing: names whose disks fail while they are made, by how many attempts fail.
         remembers_tokens: whether a repeated request is recognized at all.
         needs_attach: whether a disk must have been attached once to be snapshotted.
@@ -85,6 +86,7 @@ class State:
     sold_out: set[tuple[str, str]] = field(default_factory=set)
     disk_quota: int | None = None
     snapshot_quota: int | None = None
+    orders: list[DiskSpec] = field(default_factory=list)
     failing: dict[str, int] = field(default_factory=dict)
     remembers_tokens: bool = True
     needs_attach: bool = False
@@ -134,6 +136,7 @@ class State:
             return VolumeId(known)
         self._refuse_spec(spec)
         volume_id = VolumeId(self._new_id("disk"))
+        self.orders.append(spec)
         self.disks[volume_id] = Disk(
             id=volume_id,
             size_gib=spec.size_gib,
