@@ -104,11 +104,11 @@ async def run(*, keep: bool, latency: str) -> bool:
                 ends.append(("leaked disks", str(0 if keep else len(disks))))
     except (CheckFailed, CallFailed, ProgramFailed, OSError, TimeoutError) as error:
         failure = str(error) or type(error).__name__
-    loops = _loops_under(directory)
-    if failure:
         view.tell_failure(f"{failure}\nlogs are kept in {directory}")
-    else:
-        shutil.rmtree(directory, ignore_errors=True)
+    finally:
+        if not failure:
+            shutil.rmtree(directory, ignore_errors=True)
+    loops = _loops_under(directory)
     ends.append(("loop devices left", str(loops)))
     if timeline is not None:
         view.summary(timeline, ends)()

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from diskcsi.orchestrator import demo
+
+COMMAND = [sys.executable, "-m", "diskcsi", "demo"]
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """For all that a demo makes; short, since a socket's path has at most 107 bytes."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def left_behind(directory: Path) -> list[str]:
+    """What of this demonstration is still on the machine."""
+    loops = [
+        str(file)
+        for file in Path("/sys/block").glob("loop*/loop/backing_file")
+        if str(directory) in file.read_text()
+    ]
+    mounts = [
+        line for line in Path("/proc/mounts").read_text().splitlines() if str(directory) in line
+    ]
+    return [*loops, *mounts, *map(str, directory.iterdir())]
+
+
+@pytest.mark.host
+def test_the_demo_ends_well_and_leaves_nothing(directory: Path) -> None:
+    """Every check held, and the table says so."""
+    done = subprocess.run(
+        [*COMMAND, "--latency=zero"],
+        env={**os.environ, "TMPDIR": str(directory)},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"leaked disks +0", done.stdout)
+    assert not left_behind(directory)
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_an_interrupted_demo_leaves_nothing(directory: Path, number: signal.Signals) -> None:
+    """In the middle of a life, with a volume mounted."""
+    process = subprocess.Popen(
+        COMMAND, env={**os.environ, "TMPDIR": str(directory)}, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "format and mount" in line:
+                process.send_signal(number)
+                break
+        process.stdout.read()
+    assert process.returncode == 130
+    assert not left_behind(directory)
+
+
+def test_without_root_it_says_how_to_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is started that would fail half way."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert any("sudo" in reason for reason in demo.missing())
+
+
+@pytest.mark.host
+def test_kept_it_tells_how_to_look_around(directory: Path) -> None:
+    """It goes on until Ctrl-C, and then it cleans up all the same."""
+    process = subprocess.Popen(
+        [*COMMAND, "--latency=zero", "--keep"],
+        env={**os.environ, "TMPDIR": str(directory), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        told = []
+        for line in process.stdout:
+            told.append(line)
+            if "csi-sanity" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+    assert any("/_mock/state" in line for line in told)
+    assert not left_behind(directory)
