@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from diskcsi.model.errors import Pending
 from diskcsi.model.ids import VolumeId
 from diskcsi.ports.host import BlockDevices, Device, Filesystems, Mount, Mounts
 from diskcsi.ports.provider import DeviceRules
+from diskcsi.telemetry.logging import logger
 
 Result = TypeVar("Result")
 
@@ -67,9 +68,40 @@ class NodeDeps:
         """What is mounted at `path`, the topmost where there are several."""
         return topmost(await self.mounts.table(), await self.mounts.resolve(path))
 
-    async def mounts_of(self, device: Device) -> Sequence[Mount]:
-        """Every place where the device, or the filesystem on it, is mounted."""
-        return [mount for mount in await self.mounts.table() if mount.number == device.number]
+    async def living_mount_at(self, path: str) -> Mount | None:
+        """What is mounted at `path`, once the mounts whose device is gone are taken away.
+
+        Raises:
+            WrongState: such a mount is still in use.
+        """
+        while (mount := await self.mount_at(path)) is not None and await self._is_orphan(mount):
+            logger().warning("unmounting what lost its device", path=path, number=mount.number)
+            await self.mounts.unmount(path)
+        return mount
+
+    async def mounts_of(self, number: str) -> Sequence[Mount]:
+        """Every place where the device of this number, or the filesystem on it, is mounted."""
+        return [mount for mount in await self.mounts.table() if mount.number == number]
+
+    async def device_of(
+        self, volume_id: VolumeId, mount: Mount, context: Mapping[str, str] | None = None
+    ) -> Device | None:
+        """The device behind a mount, None when it is gone or says that it is another disk.
+
+        Without a publish context the serial follows from the id where the provider can tell it.
+        """
+        device = await self.devices.numbered(mount.number)
+        if device is None:
+            return None
+        expected = self.rules.serial(volume_id, context or {})
+        if expected and await self.devices.serial_of(device) != expected:
+            return None
+        return device
+
+    async def _is_orphan(self, mount: Mount) -> bool:
+        """Whether the device is gone; of a filesystem with a made-up number that can't be told."""
+        made_up = mount.number.startswith("0:")
+        return not made_up and await self.devices.numbered(mount.number) is None
 
 
 def topmost(table: Sequence[Mount], path: str) -> Mount | None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from diskcsi.model.blank import same_family
+from diskcsi.model.capabilities import MountAccess
+from diskcsi.ports.host import Mount
+
 SHOWN_FLAGS: Final = frozenset({
     "ro", "noatime", "nodiratime", "nosuid", "nodev", "noexec", "sync", "dirsync", "lazytime",
 })  # fmt: skip
@@ -32,19 +36,25 @@ def mount_options(given: Sequence[str], *, fs_type: str, read_only: bool) -> tup
     return tuple(dict.fromkeys(flat))
 
 
-def same_flags(wanted: Collection[str], there: Collection[str]) -> bool:
-    """Whether a mount with the options `there` is what `wanted` would give."""
-    return effective(wanted) == effective(there)
+def made_for(access: MountAccess, there: Mount, *, read_only: bool) -> bool:
+    """Whether a mount has the filesystem and the comparable flags that are asked for."""
+    if access.fs_type and not same_family(access.fs_type, there.fs_type):
+        return False
+    wanted = mount_options(access.mount_flags, fs_type=there.fs_type, read_only=read_only)
+    return effective(wanted) == _comparable(SHOWN_FLAGS & there.options)
 
 
-def effective(options: Collection[str]) -> frozenset[str]:
-    """The comparable flags that are in force; of opposites the later one wins."""
+def effective(options: Sequence[str]) -> frozenset[str]:
+    """The comparable flags that these options put in force; of opposites the later one wins."""
     found: set[str] = set()
     for option in options:
         if option in OPPOSITES:
             found.discard(OPPOSITES[option])
         elif option in SHOWN_FLAGS:
             found.add(option)
-    if "noatime" in found:
-        found.discard("nodiratime")  # implied, and shown by some kernels only
-    return frozenset(found)
+    return _comparable(found)
+
+
+def _comparable(flags: Collection[str]) -> frozenset[str]:
+    """Without what is implied, and shown by some kernels only."""
+    return frozenset(flags) - ({"nodiratime"} if "noatime" in flags else set())

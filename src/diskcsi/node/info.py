@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from diskcsi.model.topology import Segments
+from diskcsi.node.paths import is_staging
 from diskcsi.node.requests import Info
 from diskcsi.ports.host import BlockDevices, Mounts
 from diskcsi.ports.node_facts import NodeFacts, NodeFactsSource
@@ -66,8 +67,3 @@ class NodeInformer:
             serial = await self._devices.serial_of(device) if device else None
             found |= {serial} & serials if serial else set()
         return len(found)
-
-
-def is_staging(path: str) -> bool:
-    """Whether kubelet uses such a path for the staging of a CSI volume."""
-    return "/plugins/kubernetes.io/csi/" in path

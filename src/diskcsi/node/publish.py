@@ -6,11 +6,14 @@ staged again first: the request carries all that is needed, and kubelet would no
 
 from __future__ import annotations
 
+from diskcsi.model.capabilities import MountAccess
 from diskcsi.model.errors import AlreadyExists, WrongState
 from diskcsi.model.ids import VolumeId
 from diskcsi.node.deps import NodeDeps
+from diskcsi.node.flags import made_for
+from diskcsi.node.paths import raw_path, shows
 from diskcsi.node.requests import Publish, Stage
-from diskcsi.node.stage import Stager, raw_path
+from diskcsi.node.stage import Stager
 from diskcsi.ports.host import Mount
 
 
@@ -25,13 +28,13 @@ class Publisher:
         """Show the volume at the target path.
 
         Raises:
-            WrongState: no staging path is given, or another target holds a volume that only
-                one may have.
+            WrongState: no staging path is given, another disk is staged there, or another
+                target holds a volume that only one may have.
             AlreadyExists: the target shows something else, or in another way.
         """
         if not request.staging_path:
             raise WrongState("staging_target_path is required: this driver stages volumes")
-        if await self._staged(request) is None:
+        if await self._deps.living_mount_at(_source(request)) is None:
             await self._stager.stage(
                 Stage(
                     volume_id=request.volume_id,
@@ -49,21 +52,19 @@ class Publisher:
         )
 
     async def unpublish(self, volume_id: VolumeId, target_path: str) -> None:
-        """Take the volume away from the target path, and remove the path."""
+        """Take the volume away from the target path, and remove the path.
+
+        Raises:
+            WrongState: a process still uses it, or the path holds files of its own.
+        """
         await self._deps.fly(
             ("unpublish", target_path), volume_id, lambda: self._unpublish(target_path)
         )
 
-    async def _staged(self, request: Publish) -> Mount | None:
-        return await self._deps.mount_at(_source(request))
-
     async def _publish(self, request: Publish) -> None:
         staged = await self._staged(request)
-        if staged is None:
-            raise WrongState(f"volume {request.volume_id} is not staged at {request.staging_path}")
-        read_only = request.read_only or request.capability.mode.read_only
-        if (there := await self._deps.mount_at(request.target_path)) is not None:
-            _refuse_other_target(request, staged, there, read_only=read_only)
+        if (there := await self._deps.living_mount_at(request.target_path)) is not None:
+            _refuse_other_target(request, staged, there)
             return
         if not request.capability.mode.many_targets:
             await self._refuse_second_target(request, staged)
@@ -72,14 +73,26 @@ class Publisher:
             await mounts.make_file(request.target_path)
         else:
             await mounts.make_directory(request.target_path)
-        await mounts.bind(_source(request), request.target_path, read_only=read_only)
+        await mounts.bind(_source(request), request.target_path, read_only=_read_only(request))
+
+    async def _staged(self, request: Publish) -> Mount:
+        """What is staged, once its device has said that it is this volume."""
+        staged = await self._deps.mount_at(_source(request))
+        if staged is None:
+            raise WrongState(f"volume {request.volume_id} is not staged at {request.staging_path}")
+        if not await self._deps.device_of(request.volume_id, staged, request.publish_context):
+            raise WrongState(
+                f"{staged.path} shows device {staged.number}, which is not volume"
+                f" {request.volume_id}",
+                hint="nothing was published; unstage the volume and stage it again",
+            )
+        return staged
 
     async def _refuse_second_target(self, request: Publish, staged: Mount) -> None:
-        table = await self._deps.mounts.table()
         others = [
             mount.path
-            for mount in table
-            if mount.number == staged.number and mount.path != staged.path
+            for mount in await self._deps.mounts_of(staged.number)
+            if not shows(mount.path, staged.path)
         ]
         if others:
             raise WrongState(
@@ -99,13 +112,23 @@ def _source(request: Publish) -> str:
     return request.staging_path
 
 
-def _refuse_other_target(request: Publish, staged: Mount, there: Mount, *, read_only: bool) -> None:
+def _read_only(request: Publish) -> bool:
+    return request.read_only or request.capability.mode.read_only
+
+
+def _refuse_other_target(request: Publish, staged: Mount, there: Mount) -> None:
     if there.number != staged.number or there.raw != staged.raw:
         raise AlreadyExists(
             f"{there.path} shows device {there.number}, not volume {request.volume_id}"
         )
-    if not there.raw and there.read_only != (read_only or staged.read_only):
+    if there.read_only != (_read_only(request) or staged.read_only):
         raise AlreadyExists(
             f"{there.path} shows volume {request.volume_id}"
             f" {'read-only' if there.read_only else 'writable'}, which is not what is asked for"
+        )
+    access = request.capability.access
+    if isinstance(access, MountAccess) and not made_for(access, there, read_only=there.read_only):
+        raise AlreadyExists(
+            f"{there.path} shows volume {request.volume_id} with another filesystem or other"
+            " mount flags than asked for"
         )

@@ -56,7 +56,7 @@ class Usage:
     """How full a volume is; a raw block volume tells its size alone.
 
     Attributes:
-        inodes_total: 0 where the filesystem makes inodes as it needs them.
+        inodes_total: None where the filesystem makes inodes as it needs them.
     """
 
     total_bytes: int

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from diskcsi.model.blank import (
+    MOUNTABLE,
     Blank,
     DeviceFacts,
     Expected,
     Formatted,
     Refused,
     Verdict,
+    identity_doubts,
     judge,
     same_family,
 )
@@ -24,7 +26,8 @@ from diskcsi.model.errors import AlreadyExists, InvalidArgument, WrongState
 from diskcsi.model.ids import VolumeId
 from diskcsi.model.publish import SIZE_KEY
 from diskcsi.node.deps import NodeDeps
-from diskcsi.node.flags import mount_options, same_flags
+from diskcsi.node.flags import made_for, mount_options
+from diskcsi.node.paths import is_published, raw_path, shows
 from diskcsi.node.requests import Stage
 from diskcsi.ports.host import Device, Mount
 from diskcsi.telemetry.logging import logger
@@ -32,13 +35,14 @@ from diskcsi.telemetry.logging import logger
 MKFS_OPTIONS_KEY: Final = "mkfsOptions"
 """A class's own words for mkfs, in the volume's context; they replace the default ones."""
 
+UNTOUCHED: Final = (
+    "nothing on it was changed; if it holds nothing of worth, as after a format that was cut off,"
+    " wipe all of it by hand (blkdiscard --zeroout) and try again"
+)
+"""A half-made filesystem can't be told from somebody's data, so a person has to decide."""
+
 OMIT_CHECK_KEY: Final = "omitfsck"
 """`true` in the volume's context: mount without a check."""
-
-
-def raw_path(staging_path: str, volume_id: VolumeId) -> str:
-    """The file in a staging directory that a raw device is bound to."""
-    return f"{staging_path.rstrip('/')}/{volume_id}"
 
 
 class Stager:
@@ -65,16 +69,27 @@ class Stager:
         """Undo the staging; nothing staged is fine.
 
         Raises:
-            WrongState: a workload still uses the volume.
+            WrongState: the volume is still mounted elsewhere, or in use.
         """
-        await self._deps.fly("unstage", volume_id, lambda: self._unstage(volume_id, staging_path))
+        await self._deps.fly(
+            "unstage",
+            volume_id,
+            lambda: self._unstage(volume_id, staging_path),
+            arguments=staging_path,
+        )
 
     async def _stage(self, request: Stage) -> None:
+        access = request.capability.access
+        if isinstance(access, MountAccess) and access.fs_type not in ("", *MOUNTABLE):
+            raise InvalidArgument(
+                f"filesystem {access.fs_type!r} is not served; allowed are {', '.join(MOUNTABLE)}"
+            )
         device = await self._device(request)
-        if request.capability.block:
-            await self._stage_raw(request, device)
+        await self._refuse_used_elsewhere(request, device)
+        if isinstance(access, MountAccess):
+            await self._stage_filesystem(request, device, access)
         else:
-            await self._stage_filesystem(request, device)
+            await self._stage_raw(request, device)
 
     async def _device(self, request: Stage) -> Device:
         rules = self._deps.rules
@@ -87,26 +102,47 @@ class Stager:
         links = [pattern.format(serial=serial) for pattern in rules.by_id_patterns]
         return await self._deps.devices.find(serial, links)
 
+    async def _refuse_used_elsewhere(self, request: Stage, device: Device) -> None:
+        """Two volumes must never share a device, whatever the serials say.
+
+        A volume that lost its staging alone, its pods still running, may be staged again.
+        """
+        own = await self._deps.mounts.resolve(request.staging_path)
+        for mount in await self._deps.mounts_of(device.number):
+            here = shows(mount.path, own) or shows(mount.path, raw_path(own, request.volume_id))
+            if not here and not is_published(mount.path):
+                raise WrongState(
+                    f"device {device.path} of disk {request.volume_id} is mounted at"
+                    f" {mount.path}, which is not its staging path {request.staging_path}",
+                    hint="another volume, or a person, uses this device: find out which one",
+                )
+
     async def _stage_raw(self, request: Stage, device: Device) -> None:
         place = raw_path(request.staging_path, request.volume_id)
-        there = await self._deps.mount_at(place)
+        there = await self._deps.living_mount_at(place)
         if there is not None:
             if there.raw and there.number == device.number:
                 return
             raise _staged_otherwise(request, there)
-        if (occupied := await self._deps.mount_at(request.staging_path)) is not None:
+        if (occupied := await self._deps.living_mount_at(request.staging_path)) is not None:
             raise _staged_otherwise(request, occupied)
-        _refuse_wrong_size(await self._deps.devices.facts(device), self._expected(request))
+        # a raw device is handed over whatever is on it, but only if it is the disk
+        facts = await self._deps.devices.facts(device)
+        if doubts := identity_doubts(facts, self._expected(request)):
+            raise WrongState(
+                f"device {device.path} is not disk {request.volume_id}: {'; '.join(doubts)}"
+            )
         await self._deps.mounts.make_file(place)
         await self._deps.mounts.bind(device.path, place, read_only=False)
 
-    async def _stage_filesystem(self, request: Stage, device: Device) -> None:
-        access = request.capability.access
-        assert isinstance(access, MountAccess)  # noqa: S101 - the caller asked `block`
-        there = await self._deps.mount_at(request.staging_path)
+    async def _stage_filesystem(self, request: Stage, device: Device, access: MountAccess) -> None:
+        there = await self._deps.living_mount_at(request.staging_path)
         if there is not None:
-            _refuse_other_staging(request, there, device)
+            _refuse_other_staging(request, access, there, device)
             return
+        raw = await self._deps.living_mount_at(raw_path(request.staging_path, request.volume_id))
+        if raw is not None:
+            raise _staged_otherwise(request, raw)
         fs_type = await self._prepared(request, device, access.fs_type)
         options = mount_options(
             access.mount_flags, fs_type=fs_type, read_only=request.capability.mode.read_only
@@ -123,7 +159,7 @@ class Stager:
             raise WrongState(
                 f"device {device.path} of disk {request.volume_id} is left alone:"
                 f" {'; '.join(verdict.reasons)}",
-                hint="nothing on it was changed",
+                hint=UNTOUCHED,
             )
         read_only = request.capability.mode.read_only
         if isinstance(verdict, Blank):
@@ -133,7 +169,7 @@ class Stager:
                 f"disk {request.volume_id} carries {verdict.fs_type}, and {wanted} is asked for",
                 hint="nothing on it was changed; ask for the filesystem that is there",
             )
-        if not read_only:
+        if not read_only and not await self._deps.mounts_of(device.number):
             await self._check_and_grow(request, device, verdict)
         return verdict.fs_type
 
@@ -181,11 +217,21 @@ class Stager:
             await filesystems.grow(device, fs_type, path)
 
     async def _unstage(self, volume_id: VolumeId, staging_path: str) -> None:
-        mounts = self._deps.mounts
-        for place in (raw_path(staging_path, volume_id), staging_path):
-            while await self._deps.mount_at(place) is not None:
-                await mounts.unmount(place)
-        await mounts.remove(raw_path(staging_path, volume_id))
+        raw = raw_path(staging_path, volume_id)
+        for place in (raw, staging_path):
+            while (there := await self._deps.mount_at(place)) is not None:
+                await self._refuse_unstage_in_use(volume_id, there)
+                await self._deps.mounts.unmount(place)
+        await self._deps.mounts.remove(raw)
+
+    async def _refuse_unstage_in_use(self, volume_id: VolumeId, staged: Mount) -> None:
+        """The disk is detached next, and whoever still writes would lose it."""
+        for mount in await self._deps.mounts_of(staged.number):
+            if not shows(mount.path, staged.path):
+                raise WrongState(
+                    f"volume {volume_id} is still mounted at {mount.path}",
+                    hint="unpublish it there first",
+                )
 
 
 def _size_told(context: Mapping[str, str]) -> int | None:
@@ -197,28 +243,12 @@ def _check_omitted(context: Mapping[str, str]) -> bool:
     return context.get(OMIT_CHECK_KEY, "").strip().lower() == "true"
 
 
-def _refuse_wrong_size(facts: DeviceFacts, expected: Expected) -> None:
-    """A raw device is handed over whatever is on it, but only if it is the disk."""
-    verdict = judge(facts, expected)
-    known = facts.serial == expected.serial and facts.size_bytes is not None
-    large_enough = expected.size_bytes is None or (facts.size_bytes or 0) >= expected.size_bytes
-    if isinstance(verdict, Refused) and not (known and large_enough):
-        raise WrongState(f"the device is not the disk: {'; '.join(verdict.reasons)}")
-
-
-def _refuse_other_staging(request: Stage, there: Mount, device: Device) -> None:
-    access = request.capability.access
-    assert isinstance(access, MountAccess)  # noqa: S101 - only filesystems come here
+def _refuse_other_staging(
+    request: Stage, access: MountAccess, there: Mount, device: Device
+) -> None:
     if there.number != device.number or there.raw:
         raise _staged_otherwise(request, there)
-    if access.fs_type and not same_family(access.fs_type, there.fs_type):
-        raise _staged_otherwise(request, there)
-    wanted = mount_options(
-        access.mount_flags,
-        fs_type=there.fs_type,
-        read_only=request.capability.mode.read_only,
-    )
-    if not same_flags(wanted, there.options):
+    if not made_for(access, there, read_only=request.capability.mode.read_only):
         raise _staged_otherwise(request, there)
 
 

@@ -6,7 +6,6 @@ from diskcsi.model.errors import NotFound
 from diskcsi.model.ids import VolumeId
 from diskcsi.node.deps import NodeDeps
 from diskcsi.node.requests import Usage
-from diskcsi.ports.host import Device, Mount
 
 
 class StatsReader:
@@ -24,7 +23,9 @@ class StatsReader:
         mount = await self._deps.mount_at(path)
         if mount is None:
             raise NotFound(f"nothing is mounted at {path}")
-        device = await self._device(volume_id, mount)
+        device = await self._deps.device_of(volume_id, mount)
+        if device is None:
+            raise NotFound(f"volume {volume_id} is not at {path}")
         if mount.raw:
             return Usage(total_bytes=device.size_bytes)
         told = await self._deps.filesystems.usage(path)
@@ -35,11 +36,3 @@ class StatsReader:
             inodes_total=told.inodes_total or None,
             inodes_free=told.inodes_free,
         )
-
-    async def _device(self, volume_id: VolumeId, mount: Mount) -> Device:
-        device = await self._deps.devices.numbered(mount.number)
-        expected = self._deps.rules.serial(volume_id, {})
-        serial = await self._deps.devices.serial_of(device) if device else None
-        if device is None or (expected and serial != expected):
-            raise NotFound(f"volume {volume_id} is not at {mount.path}")
-        return device
