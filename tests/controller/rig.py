@@ -23,7 +23,7 @@ from diskcsi.model.capabilities import AccessMode, BlockAccess, MountAccess, Vol
 from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.model.sizes import GIB, Capacity
 from diskcsi.model.topology import Requirement
-from diskcsi.model.volume import Disk, Snapshot
+from diskcsi.model.volume import Disk, DiskState, Snapshot
 from diskcsi.ports.cloud import CloudCall
 from diskcsi.ports.provider import Rules
 from diskcsi.telemetry.calls import note_call
@@ -117,9 +117,24 @@ class Rig:
         self.cloud.state.pass_time()
         return self.cloud.state.disks[volume_id]
 
+    def given_disk(self, name: str = "given", **changes: object) -> Disk:
+        """A disk that was there before."""
+        disk = Disk(
+            id=VolumeId(f"disk-{name}"),
+            size_gib=20,
+            state=DiskState.AVAILABLE,
+            name=name,
+            zone="zone-a",
+            serial=name,
+            attributes={"kind": "plain"},
+        )
+        disk = replace(disk, **changes)  # type: ignore[arg-type] # its fields
+        self.cloud.state.disks[disk.id] = disk
+        return disk
+
     def begin(self, work: object) -> asyncio.Task[object]:
-        """Run this beside the test, as another RPC."""
-        return self.tasks.create_task(work)  # type: ignore[arg-type] # a coroutine
+        """Run this beside the test, as another RPC; the test awaits it."""
+        return asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type] # a coroutine
 
 
 def build(cloud: MemoryCloud, tasks: asyncio.TaskGroup, *, rules: Rules = MEMORY_RULES) -> Rig:

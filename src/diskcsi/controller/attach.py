@@ -58,7 +58,11 @@ class Attacher:
             return
         async with self._deps.volumes.hold(volume_id):  # an attach that runs has to end first
             disk = await self._deps.disks.get(volume_id)
-        if _is_on_its_way(disk):
+        if (
+            disk is not None
+            and _is_on_its_way(disk)
+            and (disk.multi_attach or not disk.attached_to)
+        ):
             raise Pending(f"disk {volume_id} is being attached")
         for holder in sorted(disk.attached_to) if disk else ():
             await self._detach_in_flight(volume_id, holder)
@@ -66,9 +70,7 @@ class Attacher:
     async def _refuse_unserved(self, volume_id: VolumeId, capability: VolumeCapability) -> None:
         multi_attach = False
         if capability.mode.multi_node:
-            disk = await self._deps.disks.get(volume_id)
-            if disk is None:
-                raise NotFound(f"disk {volume_id} is absent")
+            disk = _present(volume_id, await self._deps.disks.get(volume_id))
             multi_attach = disk.multi_attach
         refuse_unserved([capability], multi_attach=multi_attach, restored=True)
 
@@ -88,19 +90,20 @@ class Attacher:
                 return await self._attach_in_slot(volume_id, node_id)
 
     async def _attach_in_slot(self, volume_id: VolumeId, node_id: NodeId) -> Disk:
+        stood = False
         async for _ in self._deps.attempts():
             fresh = True
             try:
                 await self._deps.cloud.attach_disk(volume_id, node_id)
             except (*OPEN, InUse, WrongState) as refusal:
-                disk = await self._deps.disks.get(volume_id)
-                if disk is None:
-                    raise NotFound(f"disk {volume_id} is absent") from refusal
+                disk = _present(volume_id, await self._deps.disks.get(volume_id))
                 _refuse_held_elsewhere(disk, node_id)
                 if _is_held(disk, node_id):
                     return disk
-                if isinstance(refusal, WrongState) and _is_at_rest(disk):
+                stands = isinstance(refusal, WrongState) and _is_at_rest(disk)
+                if stands and stood:
                     raise
+                stood = stands  # once is no proof: the disk may have come to rest since
                 if disk.state is not DiskState.ATTACHING:
                     continue
                 fresh = False
@@ -114,17 +117,14 @@ class Attacher:
         loop = asyncio.get_running_loop()
         begun_by_s = loop.time() + self._deps.timing.settle_s
 
-        def attached(disk: Disk | None) -> bool:
-            if disk is None:
-                raise NotFound(f"disk {volume_id} is absent")
+        def attached(seen: Disk | None) -> bool:
+            disk = _present(volume_id, seen)
             _refuse_held_elsewhere(disk, node_id)
             failed = disk.state is DiskState.AVAILABLE and loop.time() >= begun_by_s
             return node_id in disk.attached_to or failed
 
         disk = await self._deps.disks.wait(volume_id, attached, kind="attach", fresh=fresh)
-        if disk is None:
-            raise NotFound(f"disk {volume_id} is absent")
-        return disk
+        return _present(volume_id, disk)
 
     async def _detach(self, volume_id: VolumeId, node_id: NodeId) -> None:
         def detached(disk: Disk | None) -> bool:
@@ -153,6 +153,12 @@ class Attacher:
                 fresh = False
             await self._deps.disks.wait(volume_id, detached, kind="detach", fresh=fresh)
             return
+
+
+def _present(volume_id: VolumeId, disk: Disk | None) -> Disk:
+    if disk is None:
+        raise NotFound(f"disk {volume_id} is absent")
+    return disk
 
 
 def _is_held(disk: Disk | None, node_id: NodeId) -> bool:

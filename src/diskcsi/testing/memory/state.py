@@ -120,6 +120,15 @@ class State:
         """Every idempotency token has expired."""
         self._tokens.clear()
 
+    def drop_changes(self) -> None:
+        """What was begun comes to nothing, and disks go back to where they rest."""
+        self._due.clear()
+        self._busy.clear()
+        self._resizing.clear()
+        for disk in list(self.disks.values()):
+            settled = DiskState.IN_USE if disk.attached_to else DiskState.AVAILABLE
+            self._change(disk.id, state=settled)
+
     def disks_named(self, name: str) -> list[Disk]:
         """Disks of a name, as far as they show."""
         return [disk for disk in self.disks.values() if disk.name == name and self._shows(disk.id)]
