@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from diskcsi.model.errors import Unreachable
+from diskcsi.model.ids import NodeId
+from diskcsi.node.info import NodeInformer
+from diskcsi.node.requests import Stage
+from diskcsi.ports.node_facts import NodeFacts
+from tests.node.machine import RAW_STAGE, STAGE, Machine
+
+FACTS = NodeFacts(
+    node_id=NodeId("i-1"), zone="z1", region="r1", instance_type="large",
+    attached_serials=frozenset({"system", "one"}),
+)  # fmt: skip
+
+
+class Source:
+    """Facts that a test sets."""
+
+    def __init__(self, facts: NodeFacts | Exception) -> None:
+        self.told = facts
+
+    async def facts(self) -> NodeFacts:
+        if isinstance(self.told, Exception):
+            raise self.told
+        return self.told
+
+
+Inform = Callable[..., NodeInformer]
+
+
+@pytest.fixture
+def inform(node: Machine) -> Inform:
+    """An informer for a machine type that takes four disks."""
+
+    def made(facts: NodeFacts | Exception = FACTS, max_volumes: int = 0) -> NodeInformer:
+        return NodeInformer(
+            source=Source(facts),
+            devices=node.host,
+            mounts=node.host,
+            segments=lambda known: {"zone": known.zone},
+            volume_limit={"large": 4}.get,
+            max_volumes=max_volumes,
+        )
+
+    return made
+
+
+async def test_a_node_tells_its_id_and_place(inform: Inform) -> None:
+    """As its source says, in the provider's keys."""
+    info = await inform().info()
+    assert (info.node_id, info.segments) == ("i-1", {"zone": "z1"})
+
+
+async def test_disks_of_other_hands_are_counted_off(inform: Inform) -> None:
+    """The system disk and one attached by hand take two of four places."""
+    assert (await inform().info()).max_volumes == 2
+
+
+@pytest.mark.parametrize("request_", [STAGE, RAW_STAGE], ids=["mounted", "raw"])
+async def test_disks_staged_as_volumes_are_not_foreign(
+    node: Machine, inform: Inform, request_: Stage
+) -> None:
+    """A restart of the plug-in must not shrink the node."""
+    node.host.plug("one")
+    await node.stager.stage(request_)
+    assert (await inform().info()).max_volumes == 3
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (replace(FACTS, instance_type="odd"), 0),
+        (replace(FACTS, attached_serials=None), 4),
+        (replace(FACTS, attached_serials=frozenset("abcdefgh")), 1),
+    ],
+    ids=["unknown-type", "unknown-disks", "full"],
+)
+async def test_the_limit_is_never_a_guess_and_never_zero_by_count(
+    inform: Inform, facts: NodeFacts, expected: int
+) -> None:
+    """Kubernetes reads 0 as "no limit told": an unknown type says it, a full machine must not."""
+    assert (await inform(facts).info()).max_volumes == expected
+
+
+async def test_the_operators_word_wins(inform: Inform) -> None:
+    """A set limit is told as it is."""
+    assert (await inform(max_volumes=7).info()).max_volumes == 7
+
+
+async def test_a_silent_source_is_told(inform: Inform) -> None:
+    """Not final: the metadata service may answer the next time."""
+    with pytest.raises(Unreachable):
+        await inform(Unreachable("no answer")).info()
