@@ -36,6 +36,8 @@ class Key:
             the key to its parsed value.
         any_case: whether upper and lower case don't matter in the name.
         warning: said when the key is present: accepted, without effect.
+        refused: why a key that people know from elsewhere is not served; it is then refused with
+            this reason, and isn't among the allowed ones.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Key:
     prefix: bool = False
     any_case: bool = False
     warning: str = ""
+    refused: str = ""
 
     def matches(self, given: str) -> bool:
         """Whether `given` is this key."""
@@ -86,6 +89,8 @@ class Schema:
             if name.startswith(SIDECAR_PREFIX):
                 continue
             key = self._find(name)
+            if key.refused:
+                raise InvalidArgument(f"{self.what} key {name!r} is not served: {key.refused}")
             slot = name if key.prefix else key.name
             if texts.setdefault(slot, text.strip()) != text.strip():
                 raise InvalidArgument(f"{self.what} gives {key.name} twice with different values")
@@ -102,8 +107,9 @@ class Schema:
         for key in self.keys:
             if key.matches(name):
                 return key
-        known = sorted(f"{key.name}..." if key.prefix else key.name for key in self.keys)
-        near = get_close_matches(name, [key.name for key in self.keys], n=1)
+        served = [key for key in self.keys if not key.refused]
+        known = sorted(f"{key.name}..." if key.prefix else key.name for key in served)
+        near = get_close_matches(name, [key.name for key in served], n=1)
         guess = f"did you mean {near[0]}? " if near else ""
         raise InvalidArgument(
             f"{self.what} has an unknown key {name!r}",

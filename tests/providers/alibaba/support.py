@@ -9,10 +9,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from mockcloud.app import Cloud
 
+from diskcsi.model.ids import NodeId, SnapshotId, VolumeId
+from diskcsi.model.parameters import VolumeParameters
+from diskcsi.model.volume import DiskSpec
 from diskcsi.providers.alibaba.credentials import Credentials
+from diskcsi.providers.alibaba.parameters import volume_parameters
 
 REGION = "cn-hangzhou"
+NODE = NodeId("i-bp1mockcloudnode0001")
+NEIGHBOUR = NodeId("i-bp1mockcloudnode0002")
+ELSEWHERE = NodeId("i-bp1mockcloudnode0003")
+"""Two machines of the default world in one zone, and one in another."""
+
+ABSENT = VolumeId("d-bp1000000000000000zz")
+
 KEY = Credentials(key_id="key-one", secret="secret-one")
 OTHER_KEY = Credentials(key_id="key-two", secret="secret-two", token="token-two")
 
@@ -92,3 +104,32 @@ class Turns:
     def current(self) -> Credentials:
         """The next pair."""
         return self._pairs.pop(0) if len(self._pairs) > 1 else self._pairs[0]
+
+
+def disk_spec(
+    name: str = "pvc-1",
+    *,
+    given: Mapping[str, str] | None = None,
+    parameters: VolumeParameters | None = None,
+    size_gib: int = 20,
+    snapshot_id: SnapshotId | None = None,
+    attempt: int = 0,
+    labels: Mapping[str, str] | None = None,
+) -> DiskSpec:
+    """A disk to make, of the first kind of the class that is given."""
+    parsed = parameters or volume_parameters(given or {"type": "cloud_essd"})
+    return DiskSpec(
+        name=name,
+        size_gib=size_gib,
+        kind=parsed.kinds[0],
+        parameters=parsed,
+        zone="cn-hangzhou-g",
+        snapshot_id=snapshot_id,
+        attempt=attempt,
+        labels=labels or {},
+    )
+
+
+def sent(world: Cloud, action: str) -> list[Mapping[str, str]]:
+    """The parameters of every call of this name that the cloud was sent."""
+    return [call.params for call in world.calls.since(0) if call.action == action]

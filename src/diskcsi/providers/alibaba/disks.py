@@ -6,11 +6,20 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from diskcsi.model.errors import InvalidArgument, NotFound
+from diskcsi.model.errors import InvalidArgument
 from diskcsi.model.ids import NodeId, SnapshotId, VolumeId
 from diskcsi.model.volume import Disk, DiskSpec, DiskState, Node
-from diskcsi.providers.alibaba.calls import Calls, build, id_list
-from diskcsi.providers.alibaba.parameters import AlibabaVolumeParameters
+from diskcsi.providers.alibaba.calls import Calls, build, id_list, understood
+from diskcsi.providers.alibaba.parameters import ENCRYPTED, KMS_KEY, AlibabaVolumeParameters
+from diskcsi.providers.alibaba.shapes import (
+    DISK_ID,
+    INSTANCE_ID,
+    pages,
+    refuse_malformed,
+    tag_list,
+    tags_of,
+    wrapped,
+)
 from diskcsi.providers.alibaba.tokens import client_token
 
 READ_BATCH: Final = 100
@@ -19,18 +28,14 @@ READ_BATCH: Final = 100
 NAME_TAG: Final = "csi.alibabacloud.com/volume-name"
 """Carries the CSI name; a disk's own name allows fewer letters and needn't be unique."""
 
-DISK_ID: Final = re.compile(r"d-[a-z0-9]{1,60}")
-INSTANCE_ID: Final = re.compile(r"(i|eci|acs)-[a-z0-9]{1,60}")
 DISK_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9:_.\-]{1,127}")
 
-TAG_LIMIT: Final = 20
-TAG_TEXT_LIMIT: Final = 128
-
-SIDECAR_TAGS: Final = {
-    "csi.storage.k8s.io/pvc/name": "csi.storage.k8s.io/pvc/name",
-    "csi.storage.k8s.io/pvc/namespace": "csi.storage.k8s.io/pvc/namespace",
-    "csi.storage.k8s.io/pv/name": "csi.storage.k8s.io/pv/name",
-}
+SIDECAR_TAGS: Final = (
+    "csi.storage.k8s.io/pvc/name",
+    "csi.storage.k8s.io/pvc/namespace",
+    "csi.storage.k8s.io/pv/name",
+)
+"""What the provisioner tells of the claim, and the tags of the same names."""
 
 STATES: Final = {
     "Creating": DiskState.CREATING,
@@ -39,6 +44,10 @@ STATES: Final = {
     "In_use": DiskState.IN_USE,
     "Detaching": DiskState.DETACHING,
 }
+"""Others, such as ReIniting and Modifying, are known by who holds the disk."""
+
+SHARED: Final = "LegacyShared"
+"""Disks of the first kind of sharing tell their holders elsewhere."""
 
 
 class EcsDisks:
@@ -70,16 +79,21 @@ class EcsDisks:
     async def create_disk(self, spec: DiskSpec) -> VolumeId:
         """CreateDisk, with a token made of the name."""
         answer = await self._calls.call(build("CreateDisk", self._creation(spec)))
-        return VolumeId(str(answer["DiskId"]))
+        with understood("CreateDisk"):
+            return VolumeId(str(answer["DiskId"]))
 
     async def delete_disk(self, volume_id: VolumeId) -> None:
         """DeleteDisk."""
-        _refuse_malformed(DISK_ID, volume_id, "disk")
+        refuse_malformed(DISK_ID, volume_id, "disk")
         await self._calls.call(build("DeleteDisk", {"DiskId": volume_id}))
 
     async def resize_disk(self, volume_id: VolumeId, size_gib: int) -> None:
-        """ResizeDisk without a restart of the machine, which serves detached disks as well."""
-        _refuse_malformed(DISK_ID, volume_id, "disk")
+        """ResizeDisk without a restart of the machine, which serves detached disks as well.
+
+        No ClientToken: the size that is asked for is absolute, so a repeat changes nothing, and a
+        token would repeat an earlier refusal.
+        """
+        refuse_malformed(DISK_ID, volume_id, "disk")
         await self._calls.call(
             build("ResizeDisk", {"DiskId": volume_id, "NewSize": size_gib, "Type": "online"})
         )
@@ -101,9 +115,10 @@ class EcsDisks:
                 "DescribeInstances", {"RegionId": self._region, "InstanceIds": id_list([node_id])}
             )
         )
-        for one in _list(answer, "Instances", "Instance"):
-            if one.get("InstanceId") == node_id:
-                return Node(id=node_id, zone=str(one.get("ZoneId") or ""))
+        with understood("DescribeInstances"):
+            for one in wrapped(answer, "Instances", "Instance"):
+                if one["InstanceId"] == node_id:
+                    return Node(id=node_id, zone=str(one.get("ZoneId") or ""))
         return None
 
     async def check(self) -> None:
@@ -111,29 +126,15 @@ class EcsDisks:
         await self._describe({"DiskIds": id_list(["d-none"])})
 
     async def _move(self, action: str, volume_id: VolumeId, node_id: NodeId) -> None:
-        _refuse_malformed(DISK_ID, volume_id, "disk")
-        _refuse_malformed(INSTANCE_ID, node_id, "instance")
+        refuse_malformed(DISK_ID, volume_id, "disk")
+        refuse_malformed(INSTANCE_ID, node_id, "instance")
         await self._calls.call(build(action, {"InstanceId": node_id, "DiskId": volume_id}))
 
     async def _describe(self, filters: Mapping[str, Any]) -> list[Disk]:
-        found: list[Disk] = []
-        token = ""
-        while True:
-            answer = await self._calls.call(
-                build(
-                    "DescribeDisks",
-                    {
-                        "RegionId": self._region,
-                        "MaxResults": READ_BATCH,
-                        "NextToken": token,
-                        **filters,
-                    },
-                )
-            )
-            found += [_disk(told) for told in _list(answer, "Disks", "Disk")]
-            token = str(answer.get("NextToken") or "")
-            if not token:
-                return found
+        asked = {"RegionId": self._region, "MaxResults": READ_BATCH, **filters}
+        answers = await pages(self._calls, "DescribeDisks", asked)
+        with understood("DescribeDisks"):
+            return [_disk(told) for one in answers for told in wrapped(one, "Disks", "Disk")]
 
     def _creation(self, spec: DiskSpec) -> dict[str, Any]:
         parameters = spec.parameters
@@ -169,45 +170,37 @@ class EcsDisks:
             **({"ack.aliyun.com": self._cluster_id} if self._cluster_id else {}),
             **{key: spec.labels[key] for key in SIDECAR_TAGS if key in spec.labels},
         }
-        tags = {**dict(sorted(parameters.tags.items())), **own}
-        if len(tags) > TAG_LIMIT:
-            raise InvalidArgument(
-                f"the class gives {len(tags) - len(own)} tags;"
-                f" beside the driver's own {TAG_LIMIT - len(own)} are allowed"
-            )
-        return [{"Key": key, "Value": value[:TAG_TEXT_LIMIT]} for key, value in tags.items()]
-
-
-def _refuse_malformed(form: re.Pattern[str], value: str, what: str) -> None:
-    """An id that ECS never gives stands for nothing; asking for it would be a bad parameter."""
-    if not form.fullmatch(value):
-        raise NotFound(f"{what} {value!r} does not exist: this is no {what} id")
+        return tag_list(own, parameters.tags, what="the class")
 
 
 def _disk(told: Mapping[str, Any]) -> Disk:
-    holders = frozenset(
-        NodeId(str(one["InstanceId"])) for one in _list(told, "Attachments", "Attachment")
-    )
-    tags = {one.get("TagKey"): one.get("TagValue") for one in _list(told, "Tags", "Tag")}
-    attributes = {"type": str(told.get("Category") or "")}
-    if told.get("PerformanceLevel"):
-        attributes["performanceLevel"] = str(told["PerformanceLevel"])
+    tags = tags_of(told)
+    holders = frozenset(NodeId(one) for one in _holders(told))
+    facts = {
+        "type": told.get("Category"),
+        "performanceLevel": told.get("PerformanceLevel"),
+        ENCRYPTED: "true" if told.get("Encrypted") else None,
+        KMS_KEY: told.get("KMSKeyId"),
+    }
     settled = DiskState.IN_USE if holders else DiskState.AVAILABLE
     source = str(told.get("SourceSnapshotId") or "")
     return Disk(
         id=VolumeId(str(told["DiskId"])),
         size_gib=int(told["Size"]),
         state=STATES.get(str(told.get("Status")), settled),
-        name=str(tags.get(NAME_TAG) or ""),
+        name=tags.get(NAME_TAG, ""),
         zone=str(told.get("ZoneId") or ""),
         attached_to=holders,
         serial=str(told.get("SerialNumber") or ""),
         source_snapshot_id=SnapshotId(source) if source else None,
         multi_attach=told.get("MultiAttach") == "Enabled",
-        attributes=attributes,
+        attributes={key: str(value) for key, value in facts.items() if value},
     )
 
 
-def _list(told: Mapping[str, Any], outer: str, inner: str) -> list[Mapping[str, Any]]:
-    """A wrapped list; absent, null and empty are one."""
-    return list((told.get(outer) or {}).get(inner) or ())
+def _holders(told: Mapping[str, Any]) -> list[str]:
+    """Attachments alone is the truth: the one InstanceId of a disk that several hold is empty."""
+    holders = wrapped(told, "Attachments", "Attachment")
+    if told.get("MultiAttach") == SHARED:
+        holders += wrapped(told, "MountInstances", "MountInstance")
+    return [str(one["InstanceId"]) for one in holders]

@@ -7,36 +7,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from typing_extensions import override
+
 from diskcsi.model.errors import InvalidArgument
 from diskcsi.model.parameters import DiskKind, SnapshotParameters, VolumeParameters
 from diskcsi.model.schema import Key, Refused, Schema, boolean, comma_list, integer, one_of
-from diskcsi.model.sizes import SizeRange
-
-LEVELS: Final = ("PL0", "PL1", "PL2", "PL3")
-
-SIZES: Final[Mapping[tuple[str, str], SizeRange]] = {
-    ("cloud", ""): SizeRange(min_gib=5, max_gib=2000),
-    ("cloud_efficiency", ""): SizeRange(min_gib=20, max_gib=32768),
-    ("cloud_ssd", ""): SizeRange(min_gib=20, max_gib=32768),
-    ("cloud_essd", ""): SizeRange(min_gib=20, max_gib=65536),
-    ("cloud_essd", "PL0"): SizeRange(min_gib=1, max_gib=65536),
-    ("cloud_essd", "PL1"): SizeRange(min_gib=20, max_gib=65536),
-    ("cloud_essd", "PL2"): SizeRange(min_gib=461, max_gib=65536),
-    ("cloud_essd", "PL3"): SizeRange(min_gib=1261, max_gib=65536),
-    ("cloud_auto", ""): SizeRange(min_gib=1, max_gib=65536),
-    ("cloud_essd_entry", ""): SizeRange(min_gib=10, max_gib=32768),
-    ("cloud_essd_xc0", ""): SizeRange(min_gib=40, max_gib=65536),
-    ("cloud_essd_xc1", ""): SizeRange(min_gib=40, max_gib=65536),
-}
-"""What each category is sold in (ECS user guide, "Block storage"). Disks of a whole region, and
-those bound to one machine, need another placement and are refused by name."""
-
-CATEGORIES: Final = tuple(dict.fromkeys(name for name, _ in SIZES))
-DEFAULT_CATEGORIES: Final = ("cloud_ssd", "cloud_efficiency")
-MULTI_ATTACH_CATEGORIES: Final = frozenset({"cloud_essd", "cloud_auto"})
+from diskcsi.model.volume import Disk
+from diskcsi.providers.alibaba.categories import (
+    CATEGORIES,
+    DEFAULT_CATEGORIES,
+    LEVELS,
+    MULTI_ATTACH_CATEGORIES,
+    SIZES,
+    UNSERVED,
+)
 
 KMS_KEY_ANNOTATION: Final = "alibabacloud.com/kms-key-id"
-TAG: Final = re.compile(r"[^:]{1,128}")
+
+ENCRYPTED: Final = "encrypted"
+KMS_KEY: Final = "kmsKeyId"
+"""Among the facts of a disk: whether it is encrypted, and by which key."""
+
+TAG_KEY: Final = re.compile(r"(?!(?i:acs:|aliyun|https?://)).{1,128}", re.DOTALL)
+TAG_VALUE: Final = re.compile(r"(?!(?i:https?://)).{0,128}", re.DOTALL)
+"""What a tag may be (ECS API, CreateDisk)."""
+
+RETENTION_TAG: Final = "csi.alibabacloud.com/volume-delete-autosnapshot-retentiondays"
+"""Asks who deletes the disk for a last snapshot; the Go driver reads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +53,20 @@ class AlibabaVolumeParameters(VolumeParameters):
     storage_cluster_id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @override
+    def mismatch(self, disk: Disk) -> str:
+        """As for every class; and an encrypted one is never content with a plain disk.
+
+        More than that isn't asked: an account may encrypt every disk, and a restored one is
+        encrypted as its snapshot is.
+        """
+        if self.encrypted and ENCRYPTED not in disk.attributes:
+            return "it is not encrypted"
+        key_id = disk.attributes.get(KMS_KEY, "")
+        if self.kms_key_id and key_id != self.kms_key_id:
+            return f"it is encrypted by {key_id or 'no key of yours'}, not by {self.kms_key_id}"
+        return VolumeParameters.mismatch(self, disk)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlibabaSnapshotParameters(SnapshotParameters):
@@ -69,17 +80,24 @@ class AlibabaSnapshotParameters(SnapshotParameters):
 def _categories(text: str) -> tuple[str, ...]:
     if text == "available":
         return DEFAULT_CATEGORIES
+    for name in comma_list()(text):
+        if what := UNSERVED.get(name):
+            raise Refused(f"{name} is {what}, which this driver does not serve")
     return comma_list(one_of(CATEGORIES))(text)
 
 
 def _tags(text: str) -> Mapping[str, str]:
     tags: dict[str, str] = {}
     for pair in comma_list()(text):
-        key, colon, value = pair.partition(":")
-        if not colon or not TAG.fullmatch(key):
+        key, colon, value = (part.strip() for part in pair.partition(":"))
+        if not colon or not key:
             raise Refused("allowed is a comma list of key:value")
-        tags[key.strip()] = value.strip()
+        tags[key] = value
     return tags
+
+
+def _not_served(why: str, *names: str) -> tuple[Key, ...]:
+    return tuple(Key(name=name, help="is refused", refused=why) for name in names)
 
 
 VOLUME_SCHEMA: Final = Schema(
@@ -139,8 +157,35 @@ VOLUME_SCHEMA: Final = Schema(
             warning="is obsolete and has no effect",
         ),
         Key(
+            name="volumeDeleteSnapshotRetentionDays", parse=integer(low=1, high=65536),
+            default=None, help="put on the disk as a tag; this driver takes no snapshot of its own",
+            warning="tags the disk only: no snapshot is taken when the volume is deleted",
+        ),
+        Key(
+            name="volume.kubernetes.io/selected-node", default="",
+            help="passed on by some provisioners; the topology tells the same",
+        ),
+        Key(
             name="restrictToHpnZone", parse=one_of(("never",)), default="never",
             help="only `never` is served",
+        ),
+        *_not_served(
+            "a cache on the machine's own disks is not made by this driver",
+            "dataCacheSize", "dataCacheMode",
+        ),
+        *_not_served(
+            "nodes write no kernel settings and no I/O limits, and one that is silently missing"
+            " would be worse",
+            "sysConfig", "readIOPS", "writeIOPS", "readBPS", "writeBPS",
+        ),
+        *_not_served("disks are made in the driver's own account", "alibabacloud.com/createdisk-arn"),
+        *_not_served(
+            "name a VolumeSnapshot as the claim's data source",
+            "csi.alibabacloud.com/disk-snapshot-id",
+        ),
+        *_not_served(
+            "make a PersistentVolume whose volumeHandle is the disk's id",
+            "volume.alibabacloud.com/disk-id",
         ),
     ),
 )  # fmt: skip
@@ -189,7 +234,7 @@ def volume_parameters(given: Mapping[str, str]) -> AlibabaVolumeParameters:
         bursting=values["burstingEnabled"],
         resource_group_id=values["resourceGroupId"],
         storage_cluster_id=values["storageClusterId"],
-        tags={**values["diskTags"], **values["diskTags/"]},
+        tags=_checked_tags({**values["diskTags"], **values["diskTags/"], **_retention(values)}),
     )
 
 
@@ -204,7 +249,7 @@ def snapshot_parameters(given: Mapping[str, str]) -> AlibabaSnapshotParameters:
         warnings=parsed.warnings,
         retention_days=parsed.values["retentionDays"],
         resource_group_id=parsed.values["resourceGroupId"],
-        tags=parsed.values["snapshotTags/"],
+        tags=_checked_tags(parsed.values["snapshotTags/"]),
     )
 
 
@@ -222,6 +267,22 @@ def _context(values: Mapping[str, Any]) -> Mapping[str, str]:
     """What the node reads of the class."""
     context = {"mkfsOptions": values["mkfsOptions"]} if values["mkfsOptions"] else {}
     return {**context, "omitfsck": "true"} if values["omitfsck"] else context
+
+
+def _retention(values: Mapping[str, Any]) -> Mapping[str, str]:
+    days = values["volumeDeleteSnapshotRetentionDays"]
+    return {} if days is None else {RETENTION_TAG: str(days)}
+
+
+def _checked_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
+    for key, value in tags.items():
+        if not TAG_KEY.fullmatch(key) or not TAG_VALUE.fullmatch(value):
+            raise InvalidArgument(
+                f"the class has the tag {key!r} with the value {value!r}, which the cloud refuses",
+                hint="allowed are 128 characters each, and keys that don't begin with acs:, aliyun"
+                " or http://",
+            )
+    return tags
 
 
 def _kms_key(values: Mapping[str, Any]) -> str:

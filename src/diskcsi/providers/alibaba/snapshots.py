@@ -9,11 +9,20 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from diskcsi.model.errors import InvalidArgument, InvalidToken, NotFound
+from diskcsi.model.errors import InvalidArgument, InvalidToken
 from diskcsi.model.ids import SnapshotId, VolumeId
 from diskcsi.model.volume import Snapshot, SnapshotPage, SnapshotSpec
-from diskcsi.providers.alibaba.calls import Calls, build, id_list
+from diskcsi.providers.alibaba.calls import Calls, build, id_list, understood
 from diskcsi.providers.alibaba.parameters import AlibabaSnapshotParameters
+from diskcsi.providers.alibaba.shapes import (
+    DISK_ID,
+    SNAPSHOT_ID,
+    pages,
+    refuse_malformed,
+    tag_list,
+    tags_of,
+    wrapped,
+)
 from diskcsi.providers.alibaba.tokens import client_token
 
 READ_BATCH: Final = 100
@@ -24,8 +33,7 @@ SMALLEST_PAGE: Final = 10
 
 NAME_TAG: Final = "csi.alibabacloud.com/snapshot-name"
 
-SNAPSHOT_ID: Final = re.compile(r"s-[a-z0-9]{1,60}")
-SNAPSHOT_NAME: Final = re.compile(r"(?!auto|http)[A-Za-z][A-Za-z0-9:_.\-]{1,127}")
+SNAPSHOT_NAME: Final = re.compile(r"(?!(?i:auto|http))[A-Za-z][A-Za-z0-9:_.\-]{1,127}")
 
 
 class EcsSnapshots:
@@ -37,8 +45,7 @@ class EcsSnapshots:
 
     async def find_snapshots(self, name: str) -> Sequence[Snapshot]:
         """By the tag that carries the name."""
-        found, _ = await self._page({"Tags": [{"Key": NAME_TAG, "Value": name}]})
-        return found
+        return await self._all({"Tags": [{"Key": NAME_TAG, "Value": name}]})
 
     async def get_snapshots(
         self, snapshot_ids: Collection[SnapshotId]
@@ -47,8 +54,8 @@ class EcsSnapshots:
         ids = sorted({one for one in snapshot_ids if SNAPSHOT_ID.fullmatch(one)})
         found: dict[SnapshotId, Snapshot] = {}
         for start in range(0, len(ids), READ_BATCH):
-            part, _ = await self._page({"SnapshotIds": id_list(ids[start : start + READ_BATCH])})
-            found |= {one.id: one for one in part}
+            part = {"SnapshotIds": id_list(ids[start : start + READ_BATCH])}
+            found |= {one.id: one for one in await self._all(part)}
         return found
 
     async def create_snapshot(self, spec: SnapshotSpec) -> SnapshotId:
@@ -56,11 +63,8 @@ class EcsSnapshots:
         parameters = spec.parameters
         if not isinstance(parameters, AlibabaSnapshotParameters):
             raise InvalidArgument("the snapshot class was parsed by another provider")
-        tags = {
-            **dict(sorted(parameters.tags.items())),
-            NAME_TAG: spec.name,
-            "createdby": "alibabacloud-csi-plugin",
-        }
+        refuse_malformed(DISK_ID, spec.source_volume_id, "disk")
+        own = {NAME_TAG: spec.name, "createdby": "alibabacloud-csi-plugin"}
         answer = await self._calls.call(
             build(
                 "CreateSnapshot",
@@ -69,17 +73,17 @@ class EcsSnapshots:
                     "SnapshotName": spec.name if SNAPSHOT_NAME.fullmatch(spec.name) else None,
                     "RetentionDays": parameters.retention_days,
                     "ResourceGroupId": parameters.resource_group_id,
-                    "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+                    "Tags": tag_list(own, parameters.tags, what="the snapshot class"),
                     "ClientToken": client_token(spec.name, spec.attempt),
                 },
             )
         )
-        return SnapshotId(str(answer["SnapshotId"]))
+        with understood("CreateSnapshot"):
+            return SnapshotId(str(answer["SnapshotId"]))
 
     async def delete_snapshot(self, snapshot_id: SnapshotId) -> None:
         """DeleteSnapshot; disks that were made from it keep their data."""
-        if not SNAPSHOT_ID.fullmatch(snapshot_id):
-            raise NotFound(f"snapshot {snapshot_id!r} does not exist: this is no snapshot id")
+        refuse_malformed(SNAPSHOT_ID, snapshot_id, "snapshot")
         await self._calls.call(build("DeleteSnapshot", {"SnapshotId": snapshot_id, "Force": True}))
 
     async def list_snapshots(
@@ -90,13 +94,16 @@ class EcsSnapshots:
         The token tells the API's page and how much of it was given out already.
         """
         cursor, skip = _position(token)
-        filters: dict[str, Any] = {
-            "DiskId": source_volume_id,
-            "SnapshotType": "user",
-            "NextToken": cursor,
-            "MaxResults": max(min(limit, READ_BATCH), SMALLEST_PAGE),
-        }
-        found, following = await self._page(filters)
+        if source_volume_id is not None and not DISK_ID.fullmatch(source_volume_id):
+            return SnapshotPage(snapshots=())
+        found, following = await self._page(
+            {
+                "DiskId": source_volume_id,
+                "SnapshotType": "user",
+                "NextToken": cursor,
+                "MaxResults": max(min(limit, READ_BATCH), SMALLEST_PAGE),
+            }
+        )
         shown = found[skip : skip + limit]
         if skip + limit < len(found):
             next_token = _token(cursor, skip + limit)
@@ -105,33 +112,39 @@ class EcsSnapshots:
         return SnapshotPage(snapshots=tuple(shown), next_token=next_token)
 
     async def _page(self, filters: Mapping[str, Any]) -> tuple[list[Snapshot], str]:
+        """One page of the API's, and the token of the next."""
         try:
             answer = await self._calls.call(
-                build(
-                    "DescribeSnapshots",
-                    {"RegionId": self._region, "MaxResults": READ_BATCH, **filters},
-                )
+                build("DescribeSnapshots", {"RegionId": self._region, **filters})
             )
         except InvalidArgument as error:
-            if error.code == "Invalid.NextToken":
+            # everything else in the request is ours; the API documents no code for its token
+            if filters["NextToken"]:
                 raise InvalidToken("the listing can't be continued: begin it anew") from error
             raise
-        told = (answer.get("Snapshots") or {}).get("Snapshot") or ()
-        return [_snapshot(one) for one in told], str(answer.get("NextToken") or "")
+        with understood("DescribeSnapshots"):
+            return _snapshots(answer), str(answer.get("NextToken") or "")
+
+    async def _all(self, filters: Mapping[str, Any]) -> list[Snapshot]:
+        asked = {"RegionId": self._region, "MaxResults": READ_BATCH, **filters}
+        answers = await pages(self._calls, "DescribeSnapshots", asked)
+        with understood("DescribeSnapshots"):
+            return [snapshot for one in answers for snapshot in _snapshots(one)]
+
+
+def _snapshots(answer: Mapping[str, Any]) -> list[Snapshot]:
+    return [_snapshot(one) for one in wrapped(answer, "Snapshots", "Snapshot")]
 
 
 def _snapshot(told: Mapping[str, Any]) -> Snapshot:
-    tags = {
-        one.get("TagKey"): one.get("TagValue") for one in (told.get("Tags") or {}).get("Tag") or ()
-    }
     created = str(told.get("CreationTime") or "")
     return Snapshot(
         id=SnapshotId(str(told["SnapshotId"])),
         source_volume_id=VolumeId(str(told.get("SourceDiskId") or "")),
         size_gib=int(told.get("SourceDiskSize") or 0),
-        name=str(tags.get(NAME_TAG) or ""),
+        name=tags_of(told).get(NAME_TAG, ""),
         created_at=datetime.fromisoformat(created) if created else None,
-        ready=told.get("Available") is True,
+        ready=told.get("Available") is True or told.get("Status") == "accomplished",
         failed=told.get("Status") == "failed",
     )
 
@@ -145,6 +158,8 @@ def _position(token: str) -> tuple[str, int]:
         return "", 0
     try:
         cursor, skip = json.loads(base64.urlsafe_b64decode(token.encode()))
-        return str(cursor), int(skip)
     except (ValueError, TypeError) as error:
         raise InvalidToken("starting_token is none of this driver's") from error
+    if not isinstance(cursor, str) or not isinstance(skip, int) or not 0 <= skip < READ_BATCH:
+        raise InvalidToken("starting_token is none of this driver's")
+    return cursor, skip

@@ -1,0 +1,83 @@
+"""The forms in which ECS takes and tells ids, lists, pages and tags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from diskcsi.model.errors import InvalidArgument, NotFound, Unreachable
+from diskcsi.providers.alibaba.calls import Calls, build
+
+DISK_ID: Final = re.compile(r"d-[a-z0-9]{1,60}")
+INSTANCE_ID: Final = re.compile(r"(i|eci|acs)-[a-z0-9]{1,60}")
+SNAPSHOT_ID: Final = re.compile(r"s-[a-z0-9]{1,60}")
+
+TAG_LIMIT: Final = 20
+"""Tags of one object (ECS API, CreateDisk and CreateSnapshot)."""
+
+TAG_TEXT_LIMIT: Final = 128
+"""Characters of a tag's value; the name of a claim may be longer."""
+
+
+def refuse_malformed(form: re.Pattern[str], value: str, what: str) -> None:
+    """Refuse an id that ECS never gives: it stands for nothing, and is a bad parameter to ECS.
+
+    Raises:
+        NotFound: `value` has another form.
+    """
+    if not form.fullmatch(value):
+        raise NotFound(f"{what} {value!r} does not exist: this is no {what} id")
+
+
+def wrapped(told: Mapping[str, Any], outer: str, inner: str) -> list[Mapping[str, Any]]:
+    """A wrapped list; absent, null and empty are one."""
+    return list((told.get(outer) or {}).get(inner) or ())
+
+
+def tags_of(told: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of an object."""
+    return {
+        str(one["TagKey"]): str(one.get("TagValue") or "") for one in wrapped(told, "Tags", "Tag")
+    }
+
+
+def tag_list(
+    own: Mapping[str, str], given: Mapping[str, str], *, what: str
+) -> list[dict[str, str]]:
+    """The driver's own tags and those that a class gives, always in the same order.
+
+    ECS compares a repeated request by its text, so another order would be another request.
+
+    Args:
+        what: names the class in a refusal.
+
+    Raises:
+        InvalidArgument: they are more than an object takes.
+    """
+    tags = {**dict(sorted(given.items())), **own}
+    if len(tags) > TAG_LIMIT:
+        raise InvalidArgument(
+            f"{what} gives {len(tags) - len(own)} tags;"
+            f" beside the driver's own {TAG_LIMIT - len(own)} are allowed"
+        )
+    return [{"Key": key, "Value": value[:TAG_TEXT_LIMIT]} for key, value in tags.items()]
+
+
+async def pages(calls: Calls, action: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every page of a listing, one answer after the other.
+
+    Raises:
+        Unreachable: a page leads to itself.
+    """
+    answers: list[dict[str, Any]] = []
+    token = ""
+    while True:
+        answer = await calls.call(build(action, {**parameters, "NextToken": token}))
+        answers.append(answer)
+        following = str(answer.get("NextToken") or "")
+        if not following:
+            return answers
+        if following == token:
+            raise Unreachable(f"{action}: the listing leads to the same page again")
+        token = following
