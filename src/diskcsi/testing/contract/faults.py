@@ -7,13 +7,20 @@ import pytest
 from diskcsi.model.capabilities import Capability
 from diskcsi.model.errors import Throttled, UnknownOutcome
 from diskcsi.ports.cloud import CloudProvider
-from diskcsi.testing.contract.world import Account, Chapter, FaultMaker, World, is_available
+from diskcsi.testing.contract.world import (
+    Account,
+    Chapter,
+    FaultMaker,
+    World,
+    all_of_its_tests,
+    is_available,
+)
 
 LOST = (UnknownOutcome, TimeoutError)
 """What a changing call raises when it went out and no answer came."""
 
 
-@pytest.mark.needs_faults
+@all_of_its_tests(pytest.mark.needs_faults)
 class FaultPromises(Chapter):
     """What every method promises when something goes wrong."""
 

@@ -9,10 +9,10 @@ from diskcsi.model.errors import InvalidToken, NotFound
 from diskcsi.model.ids import SnapshotId
 from diskcsi.model.volume import Snapshot
 from diskcsi.ports.cloud import CloudProvider
-from diskcsi.testing.contract.world import Account, Chapter, World
+from diskcsi.testing.contract.world import Account, Chapter, World, all_of_its_tests
 
 
-@pytest.mark.needs(Capability.SNAPSHOTS)
+@all_of_its_tests(pytest.mark.needs(Capability.SNAPSHOTS))
 class SnapshotPromises(Chapter):
     """What `Snapshots` promises."""
 

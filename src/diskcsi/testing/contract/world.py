@@ -21,6 +21,7 @@ from diskcsi.ports.cloud import CloudProvider
 
 Seen = TypeVar("Seen")
 Done = TypeVar("Done")
+Whole = TypeVar("Whole")
 
 
 class FaultMaker(Protocol):
@@ -231,6 +232,21 @@ class Account:
 def is_available(disk: Disk) -> bool:
     """Whether it is ready for use and held by nobody."""
     return disk.state is DiskState.AVAILABLE and not disk.attached_to
+
+
+def all_of_its_tests(mark: pytest.MarkDecorator) -> Callable[[type[Whole]], type[Whole]]:
+    """Mark every test of a chapter, and none of the others.
+
+    A mark of the class itself would reach, by inheritance, all chapters of the contract.
+    """
+
+    def marked(chapter: type[Whole]) -> type[Whole]:
+        for name, test in list(vars(chapter).items()):
+            if name.startswith("test_"):
+                setattr(chapter, name, mark(test))
+        return chapter
+
+    return marked
 
 
 class Chapter:

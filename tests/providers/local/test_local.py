@@ -1,0 +1,204 @@
+"""The local provider: the contract, and what only files can get wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from diskcsi.model.errors import InUse, NotFound, Pending, WrongState
+from diskcsi.model.ids import NodeId, SnapshotId, VolumeId
+from diskcsi.model.volume import DiskSpec, SnapshotSpec
+from diskcsi.providers.local import loops
+from diskcsi.providers.local.cloud import LocalCloud
+from diskcsi.providers.local.copying import can_clone
+from diskcsi.providers.local.rules import FILES, rules_for
+from diskcsi.providers.local.settings import LocalSettings
+from diskcsi.testing.contract import CloudProviderContract, World
+
+ONE, OTHER = NodeId("node-1"), NodeId("node-2")
+
+
+def settings_in(directory: Path) -> LocalSettings:
+    return LocalSettings(directory=str(directory), node_id=ONE, nodes=(ONE, OTHER))
+
+
+def cloud_in(directory: Path) -> LocalCloud:
+    return LocalCloud(settings=settings_in(directory), observer=lambda call: None)  # noqa: ARG005
+
+
+def order(name: str = "pvc-1", **changes: object) -> DiskSpec:
+    parameters = rules_for(LocalSettings()).volume_parameters({})
+    given = {"name": name, "size_gib": 1, "kind": FILES, "parameters": parameters, **changes}
+    return DiskSpec(**given)  # type: ignore[arg-type] # fields of DiskSpec
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    """Disks' home; loop devices over its files are taken down at the end."""
+    yield tmp_path
+    for image in (tmp_path / "disks").glob("*.img"):
+        if device := loops.holder(image):
+            loops.detach(device)
+
+
+@pytest.fixture
+def cloud(directory: Path) -> LocalCloud:
+    """A fresh directory with two nodes."""
+    return cloud_in(directory)
+
+
+@pytest.mark.host
+class TestLocal(CloudProviderContract):
+    """Real files and loop devices."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        rules = rules_for(LocalSettings())
+        return World(
+            node=ONE,
+            other_node=OTHER,
+            zone="local",
+            parameters=rules.volume_parameters({}),
+            absent_volume=VolumeId("l-00000000000000000000"),
+            absent_node=NodeId("node-9"),
+            absent_snapshot=SnapshotId("s-00000000000000000000"),
+            size_gib=1,
+            larger_gib=2,
+            poll_s=0.01,
+        )
+
+
+async def test_a_disk_outlives_its_controller(directory: Path) -> None:
+    """The truth is on disk."""
+    volume_id = await cloud_in(directory).create_disk(order())
+    assert set(await cloud_in(directory).get_disks([volume_id])) == {volume_id}
+
+
+async def test_an_order_that_was_cut_short_is_begun_anew(
+    cloud: LocalCloud, directory: Path
+) -> None:
+    """An image without a record is no disk, and its bytes are nobody's."""
+    volume_id = await cloud.create_disk(order())
+    (directory / "disks" / f"{volume_id[2:]}.json").unlink()
+    image = directory / "disks" / f"{volume_id[2:]}.img"
+    image.write_bytes(b"half of a restore")
+    assert await cloud.get_disks([volume_id]) == {}
+    await cloud.create_disk(order())
+    with image.open("rb") as file:
+        assert file.read(32) == bytes(32)
+
+
+@pytest.mark.host
+async def test_a_node_finds_the_device_by_its_link(cloud: LocalCloud, directory: Path) -> None:
+    """In its own device directory, under the serial that it is told."""
+    volume_id = await cloud.create_disk(order())
+    await cloud.attach_disk(volume_id, ONE)
+    (disk,) = (await cloud.get_disks([volume_id])).values()
+    link = directory / "nodes" / ONE / "dev/disk/by-id" / f"virtio-{disk.serial}"
+    assert link.readlink().name == loops.holder(directory / "disks" / f"{disk.serial}.img")
+
+
+@pytest.mark.host
+async def test_a_disk_in_use_is_not_detached(cloud: LocalCloud, directory: Path) -> None:
+    """Whoever holds the device would go on writing."""
+    volume_id = await cloud.create_disk(order())
+    await cloud.attach_disk(volume_id, ONE)
+    device = loops.holder(directory / "disks" / f"{volume_id[2:]}.img")
+    held = os.open(f"/dev/{device}", os.O_RDONLY | os.O_EXCL)  # as a mount holds it
+    try:
+        with pytest.raises(Pending, match="in use"):
+            await cloud.detach_disk(volume_id, ONE)
+    finally:
+        os.close(held)
+    assert (await cloud.get_disks([volume_id]))[volume_id].attached_to == {ONE}
+
+
+@pytest.mark.host
+async def test_after_a_reboot_nothing_is_attached(cloud: LocalCloud, directory: Path) -> None:
+    """Links are left then, and devices are not: the kernel is asked."""
+    volume_id = await cloud.create_disk(order())
+    await cloud.attach_disk(volume_id, ONE)
+    device = loops.holder(directory / "disks" / f"{volume_id[2:]}.img")
+    assert device is not None
+    loops.detach(device)
+    assert (await cloud.get_disks([volume_id]))[volume_id].attached_to == frozenset()
+    await cloud.attach_disk(volume_id, OTHER)
+    assert (await cloud.get_disks([volume_id]))[volume_id].attached_to == {OTHER}
+
+
+@pytest.mark.host
+async def test_an_attach_that_was_cut_short_is_finished_by_the_next(
+    cloud: LocalCloud, directory: Path
+) -> None:
+    """The device was made and the link was not: no second device over one file."""
+    volume_id = await cloud.create_disk(order())
+    image = directory / "disks" / f"{volume_id[2:]}.img"
+    device = loops.attach(image)
+    await cloud.attach_disk(volume_id, ONE)
+    assert loops.holder(image) == device
+    await cloud.detach_disk(volume_id, ONE)
+    assert loops.holder(image) is None
+
+
+@pytest.mark.host
+async def test_a_snapshot_of_an_attached_disk_is_of_one_moment_or_refused(
+    cloud: LocalCloud, directory: Path
+) -> None:
+    """A copy that takes its time while somebody writes is no snapshot."""
+    volume_id = await cloud.create_disk(order())
+    await cloud.attach_disk(volume_id, ONE)
+    parameters = rules_for(LocalSettings()).snapshot_parameters({})
+    spec = SnapshotSpec(name="snap", source_volume_id=volume_id, parameters=parameters)
+    if can_clone(directory / "disks" / f"{volume_id[2:]}.img", directory):
+        assert await cloud.create_snapshot(spec)
+    else:
+        with pytest.raises(WrongState, match="detach the disk"):
+            await cloud.create_snapshot(spec)
+
+
+async def test_a_restored_disk_has_the_snapshots_bytes(cloud: LocalCloud, directory: Path) -> None:
+    """And holes where there was nothing."""
+    source = await cloud.create_disk(order("source"))
+    with (directory / "disks" / f"{source[2:]}.img").open("r+b") as file:
+        file.seek(512 * 1024**2)
+        file.write(b"in the middle")
+    parameters = rules_for(LocalSettings()).snapshot_parameters({})
+    snapshot_id = await cloud.create_snapshot(
+        SnapshotSpec(name="snap", source_volume_id=source, parameters=parameters)
+    )
+    restored = await cloud.create_disk(order("copy", size_gib=2, snapshot_id=snapshot_id))
+    image = directory / "disks" / f"{restored[2:]}.img"
+    with image.open("rb") as file:
+        file.seek(512 * 1024**2)
+        assert file.read(13) == b"in the middle"
+    assert (image.stat().st_size, image.stat().st_blocks < 4096) == (2 * 1024**3, True)
+
+
+async def test_a_disk_is_not_deleted_under_its_holder(
+    cloud: LocalCloud, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refusal names the node."""
+    volume_id = await cloud.create_disk(order())
+    link = directory / "nodes" / ONE / "dev/disk/by-id" / f"virtio-{volume_id[2:]}"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("/dev/loop77")
+    monkeypatch.setattr(loops, "holder", lambda image: "loop77")  # noqa: ARG005
+    with pytest.raises(InUse) as refused:
+        await cloud.delete_disk(volume_id)
+    assert refused.value.by == ONE
+
+
+@pytest.mark.parametrize("node", ["", "..", "a/b"])
+def test_a_node_that_is_no_directorys_name_stops_the_start(node: str) -> None:
+    """It would lead out of the directory."""
+    with pytest.raises(ValueError, match="allowed are names"):
+        LocalSettings(node_id="n", nodes=(node,))
+
+
+async def test_an_absent_disk_is_told_as_such(cloud: LocalCloud) -> None:
+    """Also before the directory is there."""
+    with pytest.raises(NotFound):
+        await cloud.resize_disk(VolumeId("l-00000000000000000000"), 5)
