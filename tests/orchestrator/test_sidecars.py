@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,8 +15,18 @@ from grpclib.server import Server
 
 from diskcsi._proto.csi import v1
 from diskcsi.orchestrator import sidecars
-from diskcsi.orchestrator.plugin import CallFailed, Plugin
-from diskcsi.orchestrator.sidecars import GIB, Claim, Patience, Sidecars, persisted
+from diskcsi.orchestrator.kubelet import PATIENCE as KUBELET
+from diskcsi.orchestrator.plugin import CallFailed, Plugin, answered
+from diskcsi.orchestrator.sidecars import (
+    ATTACHER,
+    GIB,
+    RESIZER,
+    SNAPSHOTTER,
+    Claim,
+    Patience,
+    Sidecars,
+    persisted,
+)
 
 CLAIM = Claim(name="pvc-1", size_gib=20)
 
@@ -23,7 +34,8 @@ CLAIM = Claim(name="pvc-1", size_gib=20)
 class Controller(v1.ControllerBase):
     """Answers creates with what it was given, the failures first; remembers what was deleted."""
 
-    def __init__(self, *failures: Status, gib: int = 20) -> None:
+    def __init__(self, *failures: Status, gib: int = 20, hangs: bool = False) -> None:
+        self.hangs = hangs
         self.failures = list(failures)
         self.gib = gib
         self.creates = 0
@@ -34,6 +46,8 @@ class Controller(v1.ControllerBase):
         self, create_volume_request: v1.CreateVolumeRequest
     ) -> v1.CreateVolumeResponse:
         self.creates += 1
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.failures:
             raise GRPCError(self.failures.pop(0), "as written")
         return v1.CreateVolumeResponse(
@@ -57,16 +71,18 @@ class Controller(v1.ControllerBase):
 async def calling(controller: Controller, directory: Path) -> AsyncIterator[Sidecars]:
     server = Server([controller])
     await server.start(path=str(directory / "s"))
-    async with Plugin(directory / "s") as plugin:
-        yield Sidecars(plugin)
-    server.close()
-    await server.wait_closed()
+    try:
+        async with Plugin(directory / "s") as plugin:
+            yield Sidecars(plugin)
+    finally:
+        server.close()
+        await server.wait_closed()
 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provisioner that hardly pauses."""
-    quick = Patience(call_s=5.0, first_pause_s=0.001, total_s=5.0)
+    quick = replace(sidecars.PROVISIONER, call_s=5.0, first_pause_s=0.001, total_s=5.0)
     monkeypatch.setattr(sidecars, "PROVISIONER", quick)
 
 
@@ -104,12 +120,52 @@ async def test_a_volume_that_is_too_small_is_deleted_again(tmp_path: Path) -> No
     assert controller.deleted == ["d-1"]
 
 
+async def test_a_volume_that_is_not_told_to_be_restored_is_deleted_again(tmp_path: Path) -> None:
+    """A user would find it empty where the snapshot's files should be."""
+    controller = Controller()
+    async with calling(controller, tmp_path) as asked:
+        with pytest.raises(ValueError, match="s-1"):
+            await asked.provision(replace(CLAIM, snapshot_id="s-1"))
+    assert controller.deleted == ["d-1"]
+
+
+async def test_a_deadline_that_passes_unanswered_is_told_as_such(tmp_path: Path) -> None:
+    """Nothing is wrong with the connection: whoever asked waits no longer."""
+    async with calling(Controller(hangs=True), tmp_path) as asked:
+        with pytest.raises(CallFailed) as caught:
+            request = v1.CreateVolumeRequest(name="pvc-1")
+            await answered(asked._controller.create_volume(request, timeout=0.05))
+    assert caught.value.status is Status.DEADLINE_EXCEEDED
+
+
+async def test_a_plugin_that_is_gone_reads_unavailable(tmp_path: Path) -> None:
+    """A driver that restarts is asked again, since that code isn't final."""
+    async with Plugin(tmp_path / "s") as plugin:
+        with pytest.raises(CallFailed) as caught:
+            await answered(plugin.identity.probe(v1.ProbeRequest()))
+    assert caught.value.status is Status.UNAVAILABLE
+
+
 async def test_the_attacher_calls_twice(tmp_path: Path) -> None:
     """As the stock one was seen to."""
     controller = Controller()
     async with calling(controller, tmp_path) as asked:
         await asked.attach(await asked.provision(CLAIM), "i-1")
     assert controller.publishes == 2
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("patience", [ATTACHER, RESIZER, SNAPSHOTTER, KUBELET])
+async def test_all_but_the_provisioner_wait_for_room(patience: Patience) -> None:
+    """What is exhausted now may be free later, and nobody else can be asked."""
+    answers = iter([GRPCError(Status.RESOURCE_EXHAUSTED, "full"), None])
+
+    async def call(timeout_s: float) -> str:
+        if (error := next(answers)) is not None:
+            raise error
+        return "done"
+
+    assert await persisted(call, patience) == "done"
 
 
 @pytest.mark.looptime

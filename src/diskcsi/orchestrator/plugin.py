@@ -33,7 +33,7 @@ class CallFailed(Exception):  # noqa: N818 - reads as what happened
 
     @property
     def final(self) -> bool:
-        """Whether callers take it for the last word."""
+        """Whether a provisioner takes it for the last word."""
         return self.status not in NOT_FINAL
 
 
@@ -63,7 +63,9 @@ class Plugin:
 
 @contextmanager
 def failures() -> Iterator[None]:
-    """Tell of a call's failure as callers see it; a lost connection reads UNAVAILABLE.
+    """Tell of a call's failure as callers see it: with a code, also where nobody answered.
+
+    A lost connection reads UNAVAILABLE, and a deadline that passed here DEADLINE_EXCEEDED.
 
     Raises:
         CallFailed: the call inside ended with a code other than OK.
@@ -72,6 +74,8 @@ def failures() -> Iterator[None]:
         yield
     except GRPCError as error:
         raise CallFailed(error.status, error.message or "") from error
+    except TimeoutError as error:  # an OSError, too
+        raise CallFailed(Status.DEADLINE_EXCEEDED, "no answer in time") from error
     except (StreamTerminatedError, OSError) as error:
         raise CallFailed(Status.UNAVAILABLE, f"connection lost: {error}") from error
 

@@ -11,13 +11,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from betterproto import which_one_of
+from grpclib.const import Status
+
 from diskcsi._proto.csi import v1
-from diskcsi.orchestrator.plugin import CallFailed, Plugin, answered
+from diskcsi.orchestrator.plugin import NOT_FINAL, CallFailed, Plugin, answered
 
 Answer = TypeVar("Answer")
 
 GIB: Final = 1024**3
 _Mode = v1.VolumeCapabilityAccessModeMode
+
+NOT_FINAL_BUT_AT_CREATE: Final = NOT_FINAL | {Status.RESOURCE_EXHAUSTED}
+"""Where no claim could be scheduled elsewhere, callers wait for room; only a provisioner gives up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,15 +34,17 @@ class Patience:
         call_s: the deadline of one call.
         first_pause_s, longest_pause_s: between two calls; it doubles.
         total_s: after this the latest failure is raised. A sidecar never ends; a demo has to.
+        not_final: the codes after which it asks again.
     """
 
     call_s: float
     first_pause_s: float = 1.0
     longest_pause_s: float = 300.0
     total_s: float = 120.0
+    not_final: frozenset[Status] = NOT_FINAL_BUT_AT_CREATE
 
 
-PROVISIONER: Final = Patience(call_s=15.0)
+PROVISIONER: Final = Patience(call_s=15.0, not_final=NOT_FINAL)
 ATTACHER: Final = Patience(call_s=15.0)
 RESIZER: Final = Patience(call_s=10.0)
 SNAPSHOTTER: Final = Patience(call_s=60.0)
@@ -55,7 +63,8 @@ async def persisted(call: Callable[[float], Awaitable[Answer]], patience: Patien
         try:
             return await answered(call(patience.call_s))
         except CallFailed as failed:
-            if failed.final or loop.time() + pause_s > end_s:
+            last_word = failed.status not in patience.not_final
+            if last_word or loop.time() + pause_s > end_s:
                 raise
         await asyncio.sleep(pause_s)
         pause_s = min(pause_s * 2, patience.longest_pause_s)
@@ -100,6 +109,21 @@ class Volume:
     segments: Mapping[str, str]
 
 
+def _origin(told: v1.Volume) -> str:
+    _, source = which_one_of(told.content_source, "type")
+    if isinstance(source, v1.VolumeContentSourceSnapshotSource):
+        return source.snapshot_id
+    return ""
+
+
+def _misfit(volume: Volume, snapshot_id: str) -> str:
+    if volume.size_gib < volume.claim.size_gib:
+        return f"has {volume.size_gib} GiB, less than asked for"
+    if snapshot_id != volume.claim.snapshot_id:
+        return f"is told to be made of {snapshot_id!r}, not of {volume.claim.snapshot_id!r}"
+    return ""
+
+
 class Sidecars:
     """Provisioner, attacher, resizer and snapshotter of one controller."""
 
@@ -107,10 +131,11 @@ class Sidecars:
         self._controller = plugin.controller
 
     async def provision(self, claim: Claim) -> Volume:
-        """Make the volume of a claim; one that is too small is deleted again, as there.
+        """Make the volume of a claim; one that isn't what was asked for is deleted again, as there.
 
         Raises:
             CallFailed: with the reason that a claim's user would read.
+            ValueError: it is too small, or isn't told to hold what it was to be restored from.
         """
         request = v1.CreateVolumeRequest(
             name=claim.name,
@@ -139,9 +164,9 @@ class Sidecars:
             if answer.volume.accessible_topology
             else {},
         )
-        if made.size_gib < claim.size_gib:
+        if fault := _misfit(made, _origin(answer.volume)):
             await self.delete(made.id)
-            raise ValueError(f"{made.id} has {made.size_gib} GiB, less than asked for")
+            raise ValueError(f"{made.id} {fault}")
         return made
 
     async def delete(self, volume_id: str) -> None:
