@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -12,7 +12,7 @@ from typing import Final
 from diskcsi.aio.backoff import backoff
 from diskcsi.host.linux import facts, mountinfo
 from diskcsi.host.linux.identity import Identity
-from diskcsi.host.linux.mounts import TABLE
+from diskcsi.host.linux.patience import Patience
 from diskcsi.model.blank import DeviceFacts
 from diskcsi.model.errors import Pending, WrongState
 from diskcsi.ports.host import Device
@@ -41,6 +41,7 @@ class LinuxDevices:
         self._own_paths = tuple(own_paths)
         self._wait_s = wait_s
         self._random = random
+        self._patience = Patience()
 
     async def find(self, serial: str, links: Sequence[str]) -> Device:
         """Look until the device is there; sysfs decides, the links only come first."""
@@ -74,6 +75,7 @@ class LinuxDevices:
             device,
             serial=await asyncio.to_thread(self._identity.serial, name),
             sysfs=self._identity.sysfs_root / "block" / name,
+            patience=self._patience,
         )
 
     def _look(self, serial: str, links: Iterable[str]) -> Device | None:
@@ -86,10 +88,12 @@ class LinuxDevices:
                 f"serial {serial} is told by {' and '.join(found)}: neither is touched",
                 hint="one of them is a copy or a leftover: detach it",
             )
-        device = self._device(found[0])
-        if device is not None and device.number in self._own_numbers():
-            raise WrongState(f"device {device.path} holds the machine's own files")
-        return device
+        if found[0] in self._own_names():
+            raise WrongState(
+                f"device {found[0]} has serial {serial} and holds the machine's own files",
+                hint="a system disk is never used as a volume",
+            )
+        return self._device(found[0])
 
     def _device(self, name: str) -> Device | None:
         """None while the kernel has no node, number or size for it."""
@@ -126,20 +130,34 @@ class LinuxDevices:
         except OSError:
             return None
 
-    def _own_numbers(self) -> set[str]:
-        numbers = {
-            entry.number
-            for entry in mountinfo.parse(TABLE.read_text(errors="surrogateescape"))
-            if entry.path in self._own_paths
-        }
-        for path in self._own_paths:
+    def _own_names(self) -> set[str]:
+        """The machine's own devices, down to the whole disks below partitions and mappings."""
+        wanted = {os.path.realpath(path) for path in self._own_paths}
+        numbers = {entry.device_number for entry in mountinfo.read() if entry.path in wanted}
+        for path in wanted:
             try:
                 device = Path(path).stat().st_dev
             except OSError:
                 continue
             numbers.add(f"{os.major(device)}:{os.minor(device)}")
-        return numbers
+        links = self._identity.sysfs_root / "dev" / "block"
+        return {
+            name
+            for number in numbers
+            if (links / number).exists()
+            for name in _names_below((links / number).resolve())
+        }
 
     def _serials(self) -> list[str]:
         told = ((name, self._identity.serial(name)) for name in self._identity.names())
         return [f"{name} with {serial}" for name, serial in told if serial]
+
+
+def _names_below(block: Path) -> Iterator[str]:
+    """A device in sysfs, and what it is made of."""
+    if (block / "partition").exists():
+        block = block.parent
+    yield block.name
+    if (block / "slaves").is_dir():
+        for slave in (block / "slaves").iterdir():
+            yield from _names_below(slave.resolve())

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from diskcsi.host.linux import superblock
+from diskcsi.host.linux.patience import Patience
 from diskcsi.host.linux.run import run
-from diskcsi.model.errors import InvalidArgument, WrongState
+from diskcsi.model.errors import InvalidArgument, NotFound, WrongState
 from diskcsi.ports.host import Device, FilesystemUsage
 
 DEFAULT_OPTIONS: Final = {
@@ -43,6 +43,7 @@ class LinuxFilesystems:
 
     def __init__(self, *, may_grow_ext: bool) -> None:
         self._may_grow_ext = may_grow_ext
+        self._patience = Patience()
 
     async def make(self, device: Device, fs_type: str, options: Sequence[str] | None) -> None:
         """Format with the type's own mkfs."""
@@ -65,7 +66,8 @@ class LinuxFilesystems:
         """Compare the superblock's size with the device's."""
         if fs_type not in EXT | ONLINE:
             return False
-        known = await asyncio.to_thread(_filesystem_bytes, device)
+        question = f"superblock of {device.path}"
+        known = await self._patience.ask(question, lambda: _filesystem_bytes(device))
         return known is not None and device.size_bytes - known >= UNUSED_WORTH_BYTES
 
     def can_grow_mounted(self, fs_type: str) -> bool:
@@ -91,8 +93,15 @@ class LinuxFilesystems:
             raise done.failure(f"{fs_type} of {device.path} can't be grown")
 
     async def usage(self, path: str) -> FilesystemUsage:
-        """By statvfs, away from the loop: a dead disk blocks it."""
-        told = await asyncio.to_thread(os.statvfs, path)
+        """By statvfs, which a dead disk may never answer."""
+        try:
+            told = await self._patience.ask(f"usage of {path}", lambda: os.statvfs(path))
+        except FileNotFoundError:
+            raise NotFound(f"nothing is at {path}") from None
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise WrongState(f"the usage of {path} can't be read: {error.strerror}") from error
         return FilesystemUsage(
             total_bytes=told.f_blocks * told.f_frsize,
             available_bytes=told.f_bavail * told.f_frsize,

@@ -32,11 +32,15 @@ class Identity:
     sources: Collection[str]
 
     def names(self) -> list[str]:
-        """The kernel's names of all block devices."""
+        """The kernel's names of all block devices.
+
+        A hidden one is a path of another device, with the same serial (nvme multipath).
+        """
         try:
-            return sorted(entry.name for entry in (self.sysfs_root / "block").iterdir())
+            found = sorted((self.sysfs_root / "block").iterdir())
         except OSError:
             return []
+        return [block.name for block in found if _text(block / "hidden") != "1"]
 
     def serial(self, name: str) -> str | None:
         """The serial of the device with this kernel name, None when it tells none that counts."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +14,16 @@ from diskcsi.host.linux.run import Done, run
 from diskcsi.model.errors import WrongState
 from diskcsi.ports.host import Device, Mount
 
-TABLE: Final = Path("/proc/self/mountinfo")
-
 NODE_FILESYSTEMS: Final = frozenset({"devtmpfs", "tmpfs"})
 """Where device nodes live: a part of one of these, mounted alone, may be a raw device."""
+
+SHARED_FLAGS: Final = frozenset({"ro", "sync", "dirsync", "lazytime"})
+"""Options that mount(8) takes like those of a mount, and the kernel keeps for the filesystem."""
+
+KEPT_FLAGS: Final = frozenset({
+    "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "nosymfollow",
+})  # fmt: skip
+"""Options that a remount takes away unless it names them again (mount(2), MS_REMOUNT | MS_BIND)."""
 
 
 class LinuxMounts:
@@ -43,7 +49,10 @@ class LinuxMounts:
             raise done.failure(f"{source} can't be shown at {path}")
         if not read_only:
             return
-        done = await run(["mount", "-o", "remount,bind,ro", "--", path])
+        there = await self.resolve(path)
+        kept = next(mount.options for mount in reversed(await self.table()) if mount.path == there)
+        flags = ",".join(["remount", "bind", "ro", *sorted(KEPT_FLAGS & kept)])
+        done = await run(["mount", "-o", flags, "--", path])
         if done.code:
             await self.unmount(path)
             raise done.failure(f"{path} can't be made read-only")
@@ -59,7 +68,11 @@ class LinuxMounts:
 
     async def make_directory(self, path: str) -> None:
         """Make it, readable by root alone where it is new."""
-        await asyncio.to_thread(Path(path).mkdir, mode=0o750, parents=True, exist_ok=True)
+
+        def make() -> None:
+            Path(path).mkdir(mode=0o750, parents=True, exist_ok=True)
+
+        await asyncio.to_thread(_told, f"{path} can't be made", make)
 
     async def make_file(self, path: str) -> None:
         """Make an empty file to bind to."""
@@ -68,40 +81,49 @@ class LinuxMounts:
             Path(path).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             Path(path).touch(mode=0o640)
 
-        await asyncio.to_thread(make)
+        await asyncio.to_thread(_told, f"{path} can't be made", make)
 
     async def remove(self, path: str) -> None:
         """Remove an empty directory or a file; what holds data is not removed."""
-
-        def remove() -> None:
-            try:
-                if Path(path).is_dir() and not Path(path).is_symlink():
-                    Path(path).rmdir()
-                else:
-                    Path(path).unlink(missing_ok=True)
-            except FileNotFoundError:
-                return
-            except OSError as error:
-                raise WrongState(f"{path} can't be removed: {error.strerror}") from error
-
-        await asyncio.to_thread(remove)
+        await asyncio.to_thread(_told, f"{path} can't be removed", lambda: _remove(Path(path)))
 
     async def resolve(self, path: str) -> str:
         """Follow links: kubelet's directory may be one, and the kernel shows where it leads."""
         return await asyncio.to_thread(os.path.realpath, path)
 
 
+def _told(what: str, change: Callable[[], None]) -> None:
+    try:
+        change()
+    except OSError as error:
+        raise WrongState(f"{what}: {error.strerror}") from error
+
+
+def _remove(path: Path) -> None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(found.st_mode):
+        path.rmdir()
+    elif stat.S_ISREG(found.st_mode) and found.st_size:
+        raise WrongState(f"{path} can't be removed: it is a file that holds data")
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _table() -> list[Mount]:
-    return [_mount(entry) for entry in mountinfo.parse(TABLE.read_text(errors="surrogateescape"))]
+    return [_mount(entry) for entry in mountinfo.read()]
 
 
 def _mount(entry: mountinfo.Entry) -> Mount:
     number = _bound_device(entry)
+    options = entry.options | (entry.super_options & SHARED_FLAGS)
     return Mount(
         path=entry.path,
-        number=number or _number_of_source(entry),
+        number=number or entry.device_number,
         fs_type=entry.fs_type,
-        options=entry.options | (entry.super_options & {"ro"}),
+        options=options - {"rw"} if "ro" in options else options,
         raw=number is not None,
     )
 
@@ -110,26 +132,7 @@ def _bound_device(entry: mountinfo.Entry) -> str | None:
     """The number of the device whose node is mounted here, None when it is something else."""
     if entry.fs_type not in NODE_FILESYSTEMS or entry.root == "/":
         return None
-    try:
-        found = Path(entry.path).lstat()
-    except OSError:
-        return None
-    if not stat.S_ISBLK(found.st_mode):
-        return None
-    return f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
-
-
-def _number_of_source(entry: mountinfo.Entry) -> str:
-    """Btrfs shows a number of its own in the table; its device has another one."""
-    if entry.fs_type != "btrfs":
-        return entry.number
-    try:
-        found = Path(entry.source).stat()
-    except OSError:
-        return entry.number
-    if not stat.S_ISBLK(found.st_mode):
-        return entry.number
-    return f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+    return mountinfo.number_of_node(entry.path)
 
 
 def _without_options(done: Done, options: Sequence[str]) -> Done:

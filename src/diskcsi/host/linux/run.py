@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from diskcsi.model.errors import InvalidArgument, WrongState
+from diskcsi.model.errors import InvalidArgument, Unreachable, WrongState
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -29,6 +29,8 @@ TAIL_BYTES: Final = 2000
 
 MAX_OUTPUT_BYTES: Final = 1024**2
 """What is read of a tool's answer; the longest, wipefs of a strange disk, has a few KiB."""
+
+READ_BYTES: Final = 65536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +53,35 @@ async def run(command: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> Done:
 
     Raises:
         InvalidArgument: the tool is not on this machine.
+        Unreachable: the machine can't start a process now; nothing was done.
         TimeoutError: it did not end in time and was killed.
     """
     tool = command[0]
+    process = await _started(command)
     try:
-        process = await asyncio.create_subprocess_exec(
+        async with asyncio.timeout(timeout_s) as limit:
+            output, errors, code = await asyncio.gather(
+                _first(process.stdout), _last(process.stderr), process.wait()
+            )
+    except BaseException:
+        await _kill(process)
+        if limit.expired():
+            raise TimeoutError(
+                f"{' '.join((tool, command[-1]))}: no end in {timeout_s:g} s, it was killed"
+            ) from None
+        raise
+    return Done(
+        tool=tool,
+        code=code,
+        output=output.decode(errors="replace"),
+        errors=errors.decode(errors="replace"),
+    )
+
+
+async def _started(command: Sequence[str]) -> asyncio.subprocess.Process:
+    tool = command[0]
+    try:
+        return await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -67,18 +93,28 @@ async def run(command: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> Done:
         raise InvalidArgument(
             f"this machine has no {tool}", hint=f"install the package that brings {tool}"
         ) from None
-    try:
-        async with asyncio.timeout(timeout_s):
-            output, errors = await process.communicate()
-    except BaseException:
-        await _kill(process)
-        raise
-    return Done(
-        tool=tool,
-        code=process.returncode or 0,
-        output=output[:MAX_OUTPUT_BYTES].decode(errors="replace"),
-        errors=errors[-MAX_OUTPUT_BYTES:].decode(errors="replace"),
-    )
+    except OSError as error:
+        raise Unreachable(
+            f"{tool} can't be started: {error.strerror}",
+            hint="the machine is short of processes, files or memory",
+        ) from error
+
+
+async def _first(stream: asyncio.StreamReader | None) -> bytes:
+    """The beginning of what a tool says; the rest is read and dropped, or it would wait."""
+    kept = bytearray()
+    while stream is not None and (part := await stream.read(READ_BYTES)):
+        kept += part[: MAX_OUTPUT_BYTES - len(kept)]
+    return bytes(kept)
+
+
+async def _last(stream: asyncio.StreamReader | None) -> bytes:
+    """The end of what a tool complains about: the cause stands last."""
+    kept = bytearray()
+    while stream is not None and (part := await stream.read(READ_BYTES)):
+        kept += part
+        del kept[:-MAX_OUTPUT_BYTES]
+    return bytes(kept)
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
