@@ -58,21 +58,30 @@ class FileCredentials:
     def current(self) -> Credentials:
         """The key pair that the files hold now; three small reads in memory."""
         try:
-            return Credentials(
-                key_id=self._read("id"),
-                secret=self._read("secret"),
-                token=self._read("token") if (self._directory / "token").exists() else "",
+            pair = Credentials(
+                key_id=self._read("id"), secret=self._read("secret"), token=self._token()
             )
         except OSError as error:
             raise Unreachable(
                 f"the key pair in {self._directory} can't be read: {error.strerror}", hint=WAY_OUT
             ) from error
+        except UnicodeDecodeError as error:
+            raise Unreachable(
+                f"the key pair in {self._directory} is no text", hint=WAY_OUT
+            ) from error
+        for name, text in (("id", pair.key_id), ("secret", pair.secret)):
+            if not text:
+                raise Unreachable(f"file {name} in {self._directory} is empty", hint=WAY_OUT)
+        return pair
+
+    def _token(self) -> str:
+        try:
+            return self._read("token")
+        except FileNotFoundError:
+            return ""
 
     def _read(self, name: str) -> str:
-        text = (self._directory / name).read_text().strip()
-        if not text:
-            raise Unreachable(f"file {name} in {self._directory} is empty", hint=WAY_OUT)
-        return text
+        return (self._directory / name).read_text(encoding="utf-8").strip()
 
 
 def source_of(settings: AlibabaSettings) -> CredentialsSource:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -23,42 +23,55 @@ TRIES: Final = 5
 PAUSE_S: Final = 1.0
 """It throttles, and is not up yet in a machine's first seconds."""
 
+FOUND: Final = 200
 ABSENT: Final = 404
+
+CLIENT_MISTAKE: Final = range(400, 429)
+"""Statuses after which asking again is no use."""
 
 WAY_OUT: Final = "set REGION_ID, ZONE_ID and --nodeid where there is no metadata service"
 
 
 class MetadataFacts:
-    """Facts from the metadata service; what the settings say wins."""
+    """Facts from the metadata service; what the settings say wins.
 
-    def __init__(self, *, http: aiohttp.ClientSession, settings: AlibabaSettings) -> None:
+    Where the settings tell who and where the machine is, a service that doesn't answer costs only
+    what it alone knows: the disks, and the type unless that is set as well.
+
+    Args:
+        pause: waits that many seconds; a test gives one that doesn't.
+    """
+
+    def __init__(
+        self,
+        *,
+        http: aiohttp.ClientSession,
+        settings: AlibabaSettings,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._http = http
         self._settings = settings
+        self._pause = pause
+        self._complete = bool(settings.nodeid and settings.zone and settings.region)
 
     async def facts(self) -> NodeFacts:
         """Everything, asked now: disks come and go."""
         told = self._settings
-        if not told.metadata_url:
-            return self._without_service()
-        base = f"{told.metadata_url.rstrip('/')}/latest/meta-data"
-        headers = {"X-aliyun-ecs-metadata-token": await self._token()}
-        disks = await self._get(f"{base}/disks/", headers)
-        return NodeFacts(
-            node_id=NodeId(told.nodeid or await self._required(f"{base}/instance-id", headers)),
-            zone=told.zone or await self._required(f"{base}/zone-id", headers),
-            region=told.region or await self._required(f"{base}/region-id", headers),
-            instance_type=told.instance_type
-            or await self._get(f"{base}/instance/instance-type", headers)
-            or "",
-            attached_serials=None
-            if disks is None
-            else frozenset(line.strip().rstrip("/") for line in disks.splitlines() if line.strip()),
-        )
+        if told.metadata_off or not told.metadata_url:
+            if not self._complete:
+                raise Unreachable(
+                    "neither settings nor metadata tell who this node is", hint=WAY_OUT
+                )
+            return self._of_settings()
+        try:
+            return await self._asked(f"{told.metadata_url}/latest")
+        except Unreachable:
+            if not self._complete:
+                raise
+            return self._of_settings()
 
-    def _without_service(self) -> NodeFacts:
+    def _of_settings(self) -> NodeFacts:
         told = self._settings
-        if not (told.nodeid and told.zone and told.region):
-            raise Unreachable("neither settings nor metadata tell who this node is", hint=WAY_OUT)
         return NodeFacts(
             node_id=NodeId(told.nodeid),
             zone=told.zone,
@@ -66,10 +79,27 @@ class MetadataFacts:
             instance_type=told.instance_type,
         )
 
-    async def _token(self) -> str:
-        url = f"{self._settings.metadata_url.rstrip('/')}/latest/api/token"
-        ttl = {"X-aliyun-ecs-metadata-token-ttl-seconds": str(TOKEN_TTL_S)}
-        return await self._ask("PUT", url, ttl) or ""
+    async def _asked(self, base: str) -> NodeFacts:
+        told, data = self._settings, f"{base}/meta-data"
+        token = await self._ask(
+            "PUT",
+            f"{base}/api/token",
+            {"X-aliyun-ecs-metadata-token-ttl-seconds": str(TOKEN_TTL_S)},
+        )
+        # a service of the first generation knows no tokens, and refuses an empty one
+        headers = {"X-aliyun-ecs-metadata-token": token} if token else {}
+        disks = await self._get(f"{data}/disks/", headers)
+        return NodeFacts(
+            node_id=NodeId(told.nodeid or await self._required(f"{data}/instance-id", headers)),
+            zone=told.zone or await self._required(f"{data}/zone-id", headers),
+            region=told.region or await self._required(f"{data}/region-id", headers),
+            instance_type=told.instance_type
+            or await self._get(f"{data}/instance/instance-type", headers)
+            or "",
+            attached_serials=None
+            if disks is None
+            else frozenset(line.strip().rstrip("/") for line in disks.splitlines() if line.strip()),
+        )
 
     async def _required(self, url: str, headers: dict[str, str]) -> str:
         value = await self._get(url, headers)
@@ -83,19 +113,21 @@ class MetadataFacts:
 
     async def _ask(self, method: str, url: str, headers: dict[str, str]) -> str | None:
         reason = ""
-        for tried in range(TRIES):
+        for tried in range(1 if self._complete else TRIES):
             if tried:
-                await asyncio.sleep(PAUSE_S)
+                await self._pause(PAUSE_S)
             try:
-                async with self._http.request(method, url, headers=headers) as answer:
+                async with self._http.request(
+                    method, url, headers=headers, allow_redirects=False
+                ) as answer:
                     if answer.status == ABSENT:
                         return None
-                    if answer.ok:
+                    if answer.status == FOUND:
                         return (await answer.text()).strip()
                     reason = f"HTTP {answer.status}"
-                    if answer.status < 429:  # noqa: PLR2004 - below, asking again is no use
+                    if answer.status in CLIENT_MISTAKE:
                         break
-            except (aiohttp.ClientError, TimeoutError) as error:
+            except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError) as error:
                 reason = str(error) or type(error).__name__
         raise Unreachable(f"the metadata service at {url} doesn't answer: {reason}", hint=WAY_OUT)
 

@@ -10,6 +10,12 @@ from diskcsi.ports.settings import setting
 
 REGION: Final = re.compile(r"[a-z]{2}(-[a-z0-9]+)+")
 
+LONGEST_S: Final = 300
+"""Of one call: a flight's whole budget."""
+
+ENDPOINT: Final = re.compile(r"([A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
+"""A host's name or address, and perhaps a port."""
+
 METADATA_URL: Final = "http://100.100.100.200"
 """Where every ECS machine finds its own metadata (ECS user guide, instance metadata)."""
 
@@ -18,6 +24,28 @@ def _scheme(text: str) -> str:
     if text.lower() not in ("http", "https"):
         raise ValueError("allowed are http, https")
     return text.lower()
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError("allowed are whole numbers from 0")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST_S:
+        raise ValueError(f"allowed are seconds above 0, up to {LONGEST_S}")
+    return seconds
+
+
+def _url(text: str) -> str:
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError("allowed is a URL that begins with http:// or https://")
+    return text.rstrip("/")
 
 
 def _network(text: str) -> str:
@@ -75,10 +103,13 @@ class AlibabaSettings:
         " the environment and is read again when it changes",
     )
     connect_timeout_s: float = setting(
-        default=3.0, help="seconds to connect to the API; within a region it takes milliseconds"
+        default=3.0,
+        parse=_seconds,
+        help="seconds to connect to the API; within a region it takes milliseconds",
     )
     call_timeout_s: float = setting(
         default=12.0,
+        parse=_seconds,
         help="seconds for one whole call; below the sidecars' shortest timeout of 15",
     )
     cluster_id: str = setting(
@@ -94,17 +125,25 @@ class AlibabaSettings:
     attach_concurrency: int = setting(
         default=0,
         env=("DISK_ATTACH_CONCURRENCY",),
+        parse=_count,
         help="attaches at once on one node, where the account allows it; 0: one change at a time",
     )
     detach_concurrency: int = setting(
         default=0,
         env=("DISK_DETACH_CONCURRENCY",),
+        parse=_count,
         help="detaches at once on one node, where the account allows it; 0: one change at a time",
     )
     metadata_url: str = setting(
         default=METADATA_URL,
         env=("DISKCSI_METADATA_URL",),
+        parse=_url,
         help="the machine's metadata service; empty: never ask it",
+    )
+    metadata_off: bool = setting(
+        default=False,
+        env=("ALIBABA_CLOUD_NO_ECS_METADATA",),
+        help="never ask the machine's metadata service",
     )
     nodeid: str = setting(default="", help="this machine's instance id; by default from metadata")
     zone: str = setting(
@@ -117,8 +156,11 @@ class AlibabaSettings:
     def __post_init__(self) -> None:
         if self.region and not REGION.fullmatch(self.region):
             raise ValueError(f"region {self.region!r} is no region's id, such as cn-hangzhou")
-        if "/" in self.ecs_endpoint:
-            raise ValueError("ecs_endpoint is host and port alone; its scheme is ecs_scheme")
+        if self.ecs_endpoint and not ENDPOINT.fullmatch(self.ecs_endpoint):
+            raise ValueError(
+                f"ecs_endpoint {self.ecs_endpoint!r} is not a host and perhaps a port;"
+                " its scheme is ecs_scheme"
+            )
 
     @property
     def endpoint(self) -> str:
