@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from diskcsi.controller import placement
 from diskcsi.controller.access import refuse_unserved
 from diskcsi.controller.deps import Deps
-from diskcsi.controller.disks import Until
 from diskcsi.controller.naming import OPEN, OneForName
 from diskcsi.controller.requests import CreateVolume, Volume
 from diskcsi.model.capabilities import Capability
@@ -52,6 +51,30 @@ class _Order:
     request: CreateVolume
     parameters: VolumeParameters
     zones: tuple[str, ...]
+
+
+class _TakenAwayError(Exception):
+    """A disk was there and is gone: whoever deleted it may not want another one."""
+
+
+class _Making:
+    """Watches a disk until it is made, has failed, or is unseen for longer than reads may lag."""
+
+    def __init__(self, volume_id: VolumeId, *, settle_s: float, shown: bool) -> None:
+        self._volume_id = volume_id
+        self._settle_s = settle_s
+        self._shown = shown
+        self._seen_s = asyncio.get_running_loop().time()
+
+    def is_over(self, disk: Disk | None) -> bool:
+        now_s = asyncio.get_running_loop().time()
+        if disk is not None:
+            self._shown, self._seen_s = True, now_s
+            return disk.state in ENDS
+        gone = now_s >= self._seen_s + self._settle_s
+        if gone and self._shown:
+            raise _TakenAwayError(f"disk {self._volume_id} was deleted while it was made")
+        return gone
 
 
 class VolumeCreator:
@@ -100,10 +123,13 @@ class VolumeCreator:
         return _Order(request=request, parameters=parameters, zones=chosen)
 
     async def _create(self, order: _Order) -> Volume:
-        disk = await self._find_lasting(order)
-        if disk is None:
-            snapshot = await self._source(order.request)
-            disk = await self._make(order, tuple(_specs(order, snapshot)))
+        try:
+            disk = await self._find_lasting(order)
+            if disk is None:
+                snapshot = await self._source(order.request)
+                disk = await self._make(order, tuple(_specs(order, snapshot)))
+        except _TakenAwayError as taken:
+            raise Pending(f"{taken}; if the volume is wanted still, ask for it again") from taken
         return self._volume(order, disk)
 
     async def _find_lasting(self, order: _Order) -> Disk | None:
@@ -189,14 +215,15 @@ class VolumeCreator:
         ).make()
 
     async def _lasting(self, disk: Disk, *, fresh: bool) -> Disk | None:
-        """The disk once it is ready for use; None when it failed, or is gone for good.
+        """The disk once it is ready for use; None when it failed, or never shows.
 
-        A disk that failed while it was made holds nothing: its husk is deleted.
+        A disk that failed while it was made holds nothing: its husk is deleted. One that never
+        shows was deleted before: its token still answers its id.
         """
         made: Disk | None = disk
         if disk.state not in ENDS:
-            until = _ready_or_gone(self._deps.timing.settle_s)
-            made = await self._deps.disks.wait(disk.id, until, kind="create", fresh=fresh)
+            making = _Making(disk.id, settle_s=self._deps.timing.settle_s, shown=not fresh)
+            made = await self._deps.disks.wait(disk.id, making.is_over, kind="create", fresh=fresh)
         if made is None or made.state is not DiskState.FAILED:
             return made
         await self._delete_husk(made)
@@ -297,18 +324,3 @@ def _as_ordered(volume_id: VolumeId, spec: DiskSpec) -> Disk:
         source_snapshot_id=spec.snapshot_id,
         attributes=spec.kind.attributes,
     )
-
-
-def _ready_or_gone(settle_s: float) -> Until:
-    """Over when the disk is made, failed, or unseen for longer than a read may lag behind."""
-    shown_s = asyncio.get_running_loop().time()
-
-    def until(disk: Disk | None) -> bool:
-        nonlocal shown_s
-        now_s = asyncio.get_running_loop().time()
-        if disk is None:
-            return now_s >= shown_s + settle_s
-        shown_s = now_s
-        return disk.state in ENDS
-
-    return until

@@ -68,6 +68,7 @@ class VolumeExpander:
                 raise NotFound(f"disk {volume_id} is absent")
             return disk.size_gib >= wanted_gib
 
+        stood = False
         async for _ in self._deps.attempts():
             try:
                 await self._deps.cloud.resize_disk(volume_id, wanted_gib)
@@ -75,9 +76,11 @@ class VolumeExpander:
                 disk = await self._read(volume_id)
                 if grown(disk):
                     return disk.size_gib
-                if isinstance(refusal, OPEN) or disk.state in MOVING:
-                    continue
-                raise
+                stands = not isinstance(refusal, OPEN) and disk.state not in MOVING
+                if stands and stood:
+                    raise
+                stood = stands  # once is no proof: the disk may have come to rest since
+                continue
             disk_or_none = await self._deps.disks.wait(volume_id, grown, kind="expand")
             return disk_or_none.size_gib if disk_or_none else wanted_gib
         raise UnknownOutcome(f"disk {volume_id} may be growing to {wanted_gib} GiB")
