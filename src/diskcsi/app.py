@@ -55,8 +55,7 @@ def run(plan: Plan) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Raises:
-        SocketInUse: another process serves on the socket.
-        ValueError: the provider can't work with its settings.
+        Exception: as `serve`.
     """
     import uvloop  # late: only server processes need it
 
@@ -73,15 +72,32 @@ async def _until_signal(plan: Plan) -> None:
 
 
 async def serve(plan: Plan, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set, then drain; the resources are closed on return."""
+    """Serve until `stop` is set, then drain; the resources are closed on return.
+
+    Raises:
+        SettingsError: a port or address can't be used.
+        SocketInUse: another process serves on the socket.
+        ValueError: the provider can't work with its settings.
+        OSError: the socket can't be made.
+    """
     settings = plan.settings
     logging.configure(level=settings.log_level, form=settings.logging_format)
     try:
         async with asyncio.TaskGroup() as tasks:
             await _serve(plan, stop, tasks)
-            raise _Stopped  # noqa: TRY301 - it ends the group
-    except* _Stopped:
+            raise _Stopped
+    except BaseExceptionGroup as ended:
+        unexpected = ended.split(_Stopped)[1]
+        if unexpected is not None:
+            raise _alone(unexpected) from None
         logging.logger().info("stopped")
+
+
+def _alone(error: BaseException) -> BaseException:
+    """The one error that a group was made for, or the group of several."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 async def _serve(plan: Plan, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> None:

@@ -16,6 +16,13 @@ from diskcsi.ports.settings import setting, settings_of
 TRUE_WORDS: Final = frozenset({"true", "yes", "1", "on"})
 FALSE_WORDS: Final = frozenset({"false", "no", "0", "off"})
 
+NO_HTTP: Final = -1
+"""The port that stands for "serve no HTTP"."""
+
+MAX_PORT: Final = 65535
+
+IDENTITY_SOURCES: Final = ("virtio", "nvme", "loop")
+
 SettingsT = TypeVar("SettingsT")
 
 
@@ -36,6 +43,29 @@ def _log_format(text: str) -> str:
     return text
 
 
+def _endpoint(text: str) -> str:
+    if not text.startswith("unix:///") or text.endswith("/"):
+        raise ValueError("allowed is unix:///PATH")
+    return text
+
+
+def _port(text: str) -> int:
+    try:
+        port = int(text)
+    except ValueError:
+        port = NO_HTTP - 1
+    if not NO_HTTP <= port <= MAX_PORT:
+        raise ValueError(f"allowed are ports from 0 to {MAX_PORT}, and {NO_HTTP} for none")
+    return port
+
+
+def _sources(text: str) -> tuple[str, ...]:
+    sources = _comma_list(text)
+    if not sources or not set(sources) <= set(IDENTITY_SOURCES):
+        raise ValueError(f"allowed is a comma list of {', '.join(IDENTITY_SOURCES)}")
+    return sources
+
+
 def _limit(text: str) -> int:
     if not text.isdigit():
         raise ValueError("allowed are whole numbers from 0; 0 asks the provider")
@@ -49,6 +79,7 @@ class Settings:
     endpoint: str = setting(
         default="unix:///var/run/csi/csi.sock",
         env=("CSI_ENDPOINT",),
+        parse=_endpoint,
         help="the unix socket that the sidecars and kubelet call, as unix:///PATH",
     )
     driver: str = setting(
@@ -68,6 +99,7 @@ class Settings:
     http_port: int = setting(
         default=11270,
         env=("SERVICE_PORT",),
+        parse=_port,
         help="the port of /metrics, /healthz and /readyz; 0 takes any free one, -1 serves none",
     )
     log_level: str = setting(
@@ -93,6 +125,7 @@ class Settings:
     sysfs_root: str = setting(default="/sys", help="where the kernel tells of its devices")
     identity_sources: tuple[str, ...] = setting(
         default=("virtio", "nvme"),
+        parse=_sources,
         help="which devices' words count when a disk is recognized: virtio, nvme; loop for tests",
     )
     device_wait_s: float = setting(
@@ -116,8 +149,6 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.run_controller_service and not self.run_node_service:
             raise ValueError("neither the controller nor the node is served: switch one on")
-        if not self.endpoint.startswith("unix://") or len(self.endpoint) <= len("unix://"):
-            raise ValueError(f"endpoint is {self.endpoint!r}: allowed is unix:///PATH")
 
     @property
     def socket_path(self) -> str:
@@ -223,9 +254,12 @@ def _integer(text: str) -> int:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise ValueError("allowed is a number") from None
+        number = -1.0
+    if not 0 <= number < float("inf"):  # which nan is not either
+        raise ValueError("allowed is a number from 0")
+    return number
 
 
 def _comma_list(text: str) -> tuple[str, ...]:

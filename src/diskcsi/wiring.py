@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Final
 
 from diskcsi.aio.flights import Flights
 from diskcsi.aio.limiter import Priority, Slots
@@ -44,13 +43,10 @@ from diskcsi.node.stage import Stager
 from diskcsi.node.stats import StatsReader
 from diskcsi.ports.cloud import CallObserver, CloudCall, CloudProvider
 from diskcsi.ports.provider import NodeSlots, Rules
-from diskcsi.settings import Plan, Settings
+from diskcsi.settings import NO_HTTP, Plan, Settings, SettingsError
 from diskcsi.telemetry import http, logging
 from diskcsi.telemetry.calls import note_call
 from diskcsi.telemetry.metrics import Metrics
-
-NO_HTTP: Final = -1
-"""The port that stands for "serve no HTTP"."""
 
 Check = Callable[[], Awaitable[object]]
 
@@ -102,18 +98,28 @@ async def build(
 
 
 async def serve_http(settings: Settings, parts: Parts, resources: AsyncExitStack) -> None:
-    """Serve metrics and checks, unless the settings say no port."""
+    """Serve metrics and checks, unless the settings say no port.
+
+    Raises:
+        SettingsError: address and port can't be listened on.
+    """
     if settings.http_port == NO_HTTP:
         return
-    port = await resources.enter_async_context(
-        http.serving(
-            host=settings.http_host,
-            port=settings.http_port,
-            metrics=parts.metrics,
-            healthy=lambda: answers(Path(settings.socket_path)),
-            ready=parts.plugin.check,
-        )
+    serving = http.serving(
+        host=settings.http_host,
+        port=settings.http_port,
+        metrics=parts.metrics,
+        healthy=lambda: answers(Path(settings.socket_path)),
+        ready=parts.plugin.check,
     )
+    try:
+        port = await resources.enter_async_context(serving)
+    except OSError as error:
+        raise SettingsError(
+            f"metrics and checks can't be served on {settings.http_host}:{settings.http_port}:"
+            f" {error.strerror or error}; set http_host and http_port (SERVICE_HOST,"
+            f" SERVICE_PORT), or port {NO_HTTP} to serve none"
+        ) from error
     logging.logger().info("serving metrics and checks", address=f"{settings.http_host}:{port}")
 
 
