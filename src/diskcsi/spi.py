@@ -41,7 +41,7 @@ from diskcsi.model.volume import (
     SnapshotPage,
     SnapshotSpec,
 )
-from diskcsi.ports.cloud import CallObserver, CloudCall, CloudProvider
+from diskcsi.ports.cloud import CallObserver, CloudCall, CloudProvider, NoSnapshots
 from diskcsi.ports.node_facts import NodeFacts, NodeFactsSource
 from diskcsi.ports.provider import SPI_VERSION, DeviceRules, NodeSlots, Provider, Rules
 from diskcsi.ports.settings import setting
@@ -67,6 +67,7 @@ __all__ = [
     "InvalidArgument",
     "InvalidToken",
     "Key",
+    "NoSnapshots",
     "Node",
     "NodeFacts",
     "NodeFactsSource",

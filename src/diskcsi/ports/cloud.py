@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from diskcsi.model.capabilities import Capability
+from diskcsi.model.errors import Unsupported
 from diskcsi.model.ids import NodeId, SnapshotId, VolumeId
 from diskcsi.model.volume import Disk, DiskSpec, Node, Snapshot, SnapshotPage, SnapshotSpec
 
@@ -181,3 +182,42 @@ class CloudProvider(Disks, Attachments, Snapshots, Protocol):
 
     async def check(self) -> None:
         """Prove that the endpoint answers and accepts the credentials, by one cheap read."""
+
+
+class NoSnapshots:
+    """The snapshot calls of a cloud that has none; inherit it instead of writing them."""
+
+    async def find_snapshots(self, name: str) -> Sequence[Snapshot]:
+        """None has this name."""
+        del name
+        return []
+
+    async def get_snapshots(
+        self, snapshot_ids: Collection[SnapshotId]
+    ) -> Mapping[SnapshotId, Snapshot]:
+        """None exists."""
+        del snapshot_ids
+        return {}
+
+    async def create_snapshot(self, spec: SnapshotSpec) -> SnapshotId:
+        """Not served.
+
+        Raises:
+            Unsupported: always.
+        """
+        raise Unsupported(f"snapshot {spec.name}: this cloud has no snapshots")
+
+    async def delete_snapshot(self, snapshot_id: SnapshotId) -> None:
+        """Not served.
+
+        Raises:
+            Unsupported: always.
+        """
+        raise Unsupported(f"snapshot {snapshot_id}: this cloud has no snapshots")
+
+    async def list_snapshots(
+        self, *, source_volume_id: VolumeId | None, limit: int, token: str
+    ) -> SnapshotPage:
+        """None exists."""
+        del source_volume_id, limit, token
+        return SnapshotPage(snapshots=())
