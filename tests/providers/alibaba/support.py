@@ -59,12 +59,14 @@ class ScriptedApi:
     url: str = ""
     lines: list[str] = field(default_factory=list)
     forms: list[str] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
     _hang: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
         self.lines.append(f"{request.method} {request.raw_path}")
         self.forms.append(await request.text())
+        self.headers.append({name.lower(): value for name, value in request.headers.items()})
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer.silent:
             await self._hang.wait()

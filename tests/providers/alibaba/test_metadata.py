@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import aiohttp
+import pytest
+from mockcloud.app import Cloud
+
+from diskcsi.model.errors import Unreachable
+from diskcsi.model.ids import NodeId
+from diskcsi.ports.node_facts import NodeFacts
+from diskcsi.providers.alibaba import ALIBABA
+from diskcsi.providers.alibaba.cloud import EcsCloud
+from diskcsi.providers.alibaba.metadata import PAUSE_S, TRIES, MetadataFacts
+from diskcsi.providers.alibaba.settings import AlibabaSettings
+from tests.providers.alibaba.support import NODE, Answer, disk_spec, scripted
+
+SourceOf = Callable[[AlibabaSettings], MetadataFacts]
+
+TOKEN = Answer(body="token-1")
+NOT_FOUND = Answer(status=404, body="<html>404 - Not Found</html>")
+
+
+@pytest.fixture
+def source_of(http: aiohttp.ClientSession, pauses: list[float]) -> SourceOf:
+    """Makes a source whose pauses are told and don't pass."""
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    def make(settings: AlibabaSettings) -> MetadataFacts:
+        return MetadataFacts(http=http, settings=settings, pause=pause)
+
+    return make
+
+
+def service(world: Cloud) -> str:
+    """Where the machine of the tests finds its metadata."""
+    return f"http://127.0.0.1:{world.port}/_imds/{NODE}"
+
+
+async def test_a_machine_tells_who_and_where_it_is(world: Cloud, source_of: SourceOf) -> None:
+    """No cloud key is needed for it; the one disk is the system's."""
+    facts = await source_of(AlibabaSettings(metadata_url=service(world))).facts()
+
+    assert facts == NodeFacts(
+        node_id=NODE, zone="cn-hangzhou-g", region="cn-hangzhou", instance_type="ecs.g6.large",
+        attached_serials=frozenset({"bp1mockcloudnode0001sys"[-20:]}),
+    )  # fmt: skip
+
+
+async def test_the_disks_of_a_machine_are_told_as_they_come_and_go(
+    world: Cloud, ecs: EcsCloud, source_of: SourceOf
+) -> None:
+    """Each look asks again."""
+    source = source_of(AlibabaSettings(metadata_url=service(world)))
+    before = (await source.facts()).attached_serials or frozenset()
+    volume_id = await ecs.create_disk(disk_spec())
+    await ecs.attach_disk(volume_id, NODE)
+    after = (await source.facts()).attached_serials or frozenset()
+
+    assert after - before == {volume_id.removeprefix("d-")}
+
+
+async def test_the_settings_word_wins(world: Cloud, source_of: SourceOf) -> None:
+    """The service is asked for the rest."""
+    settings = AlibabaSettings(
+        metadata_url=service(world), nodeid="i-mine", zone="z-1", region="cn-beijing",
+        instance_type="ecs.mine",
+    )  # fmt: skip
+    facts = await source_of(settings).facts()
+
+    assert (facts.node_id, facts.zone, facts.region, facts.instance_type) == (
+        "i-mine", "z-1", "cn-beijing", "ecs.mine",
+    )  # fmt: skip
+
+
+async def test_a_token_is_fetched_first_and_sent_with_every_question(source_of: SourceOf) -> None:
+    """Services that insist on the second generation answer nobody else."""
+    async with scripted([TOKEN, Answer(body="x")]) as api:
+        await source_of(AlibabaSettings(metadata_url=api.url)).facts()
+
+    assert api.lines == [
+        "PUT /latest/api/token", "GET /latest/meta-data/disks/", "GET /latest/meta-data/instance-id",
+        "GET /latest/meta-data/zone-id", "GET /latest/meta-data/region-id",
+        "GET /latest/meta-data/instance/instance-type",
+    ]  # fmt: skip
+
+
+async def test_a_service_of_the_first_generation_is_asked_without_a_token(
+    source_of: SourceOf,
+) -> None:
+    """It knows none, and would refuse an empty one."""
+    async with scripted([NOT_FOUND, Answer(body="x")]) as api:
+        await source_of(AlibabaSettings(metadata_url=api.url)).facts()
+
+    assert "x-aliyun-ecs-metadata-token" not in api.headers[1]
+
+
+async def test_a_service_that_does_not_list_disks_leaves_them_unknown(
+    source_of: SourceOf,
+) -> None:
+    """Unknown is not none."""
+    async with scripted([TOKEN, NOT_FOUND, Answer(body="x")]) as api:
+        facts = await source_of(AlibabaSettings(metadata_url=api.url)).facts()
+
+    assert facts.attached_serials is None
+
+
+async def test_disks_are_listed_one_on_a_line(source_of: SourceOf) -> None:
+    """As directories, with or without a slash, and with blank lines."""
+    async with scripted([TOKEN, Answer(body="bp1a/\n\nbp1b\n"), Answer(body="x")]) as api:
+        facts = await source_of(AlibabaSettings(metadata_url=api.url)).facts()
+
+    assert facts.attached_serials == frozenset({"bp1a", "bp1b"})
+
+
+async def test_a_type_that_is_not_told_is_unknown(source_of: SourceOf) -> None:
+    """Only the volume limit depends on it."""
+    answers = [TOKEN, NOT_FOUND, *[Answer(body="x")] * 3, NOT_FOUND]
+    async with scripted(answers) as api:
+        facts = await source_of(AlibabaSettings(metadata_url=api.url)).facts()
+
+    assert not facts.instance_type
+
+
+@pytest.mark.parametrize("answer", [NOT_FOUND, Answer(body="")], ids=["absent", "empty"])
+async def test_a_machine_without_an_id_is_told_what_to_set(
+    source_of: SourceOf, answer: Answer
+) -> None:
+    """Nothing can be attached to a node that nobody can name."""
+    async with scripted([TOKEN, Answer(body=""), answer]) as api:
+        with pytest.raises(Unreachable) as caught:
+            await source_of(AlibabaSettings(metadata_url=api.url)).facts()
+
+    assert "set REGION_ID, ZONE_ID and --nodeid" in caught.value.hint
+
+
+@pytest.mark.parametrize("answer", [Answer(cut=True), Answer(status=429), Answer(status=503)])
+async def test_a_service_that_is_busy_is_asked_again(
+    source_of: SourceOf, pauses: list[float], answer: Answer
+) -> None:
+    """It throttles, and is not up yet in a machine's first seconds."""
+    async with scripted([answer, answer, TOKEN, Answer(body="x")]) as api:
+        await source_of(AlibabaSettings(metadata_url=api.url)).facts()
+
+    assert set(pauses) == {PAUSE_S}
+
+
+async def test_a_service_that_stays_busy_is_given_up(
+    source_of: SourceOf, pauses: list[float]
+) -> None:
+    """Kubelet asks again later."""
+    async with scripted([Answer(status=503)]) as api:
+        with pytest.raises(Unreachable, match="doesn't answer: HTTP 503"):
+            await source_of(AlibabaSettings(metadata_url=api.url)).facts()
+
+    assert (len(api.lines), len(pauses)) == (TRIES, TRIES - 1)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_a_service_that_refuses_is_not_asked_again(
+    source_of: SourceOf, pauses: list[float], status: int
+) -> None:
+    """The same question would be refused again."""
+    async with scripted([Answer(status=status)]) as api:
+        with pytest.raises(Unreachable, match=f"HTTP {status}"):
+            await source_of(AlibabaSettings(metadata_url=api.url)).facts()
+
+    assert pauses == []
+
+
+@pytest.mark.parametrize("answer", [Answer(status=403), Answer(status=503), Answer(cut=True)])
+async def test_a_node_that_its_settings_describe_needs_no_service(
+    source_of: SourceOf, pauses: list[float], answer: Answer
+) -> None:
+    """Outside the cloud there is none, and nothing waits for it."""
+    async with scripted([answer]) as api:
+        settings = AlibabaSettings(
+            metadata_url=api.url, nodeid="i-mine", zone="z-1", region="cn-beijing"
+        )
+        facts = await source_of(settings).facts()
+
+    assert facts == NodeFacts(node_id=NodeId("i-mine"), zone="z-1", region="cn-beijing")
+    assert pauses == []
+
+
+@pytest.mark.parametrize("off", [True, False], ids=["switched-off", "no-address"])
+async def test_a_service_that_is_switched_off_is_never_asked(
+    source_of: SourceOf, off: bool
+) -> None:
+    """The settings tell all there is."""
+    async with scripted([TOKEN]) as api:
+        settings = AlibabaSettings(
+            metadata_url=api.url if off else "", metadata_off=off, nodeid="i-mine", zone="z-1",
+            region="cn-beijing", instance_type="ecs.g6.large",
+        )  # fmt: skip
+        facts = await source_of(settings).facts()
+
+    assert (facts.instance_type, facts.attached_serials, api.lines) == ("ecs.g6.large", None, [])
+
+
+async def test_without_service_and_settings_nobody_knows_the_node(source_of: SourceOf) -> None:
+    """The message names the settings that would do."""
+    with pytest.raises(Unreachable) as caught:
+        await source_of(AlibabaSettings(metadata_off=True, nodeid="i-1")).facts()
+
+    assert "set REGION_ID, ZONE_ID and --nodeid" in caught.value.hint
+
+
+async def test_the_provider_opens_its_own_source(world: Cloud) -> None:
+    """As the driver does it."""
+    async with ALIBABA.node_facts(AlibabaSettings(metadata_url=service(world))) as source:
+        facts = await source.facts()
+
+    assert facts.node_id == NODE
