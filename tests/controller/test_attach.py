@@ -78,6 +78,20 @@ async def test_a_repeated_attach_costs_one_read_and_no_change(
     assert [call.action for call in rig.cloud.calls] == ["get_disks"]
 
 
+@pytest.mark.parametrize("hand", [pytest.param(NODE, id="console-changes")])
+async def test_a_disk_that_another_hand_detached_is_attached_again(
+    rig: Rig, volume_id: VolumeId, hand: NodeId
+) -> None:
+    """What was last seen is a hint; the read tells."""
+    await rig.attach(volume_id)
+    await asyncio.sleep(1)
+    rig.cloud.state.pass_time()
+    rig.cloud.state.detach(volume_id, hand)
+    await asyncio.sleep(5)
+    await rig.attach(volume_id)
+    assert rig.disk(volume_id).attached_to == {NODE}
+
+
 async def test_attaches_at_once_share_one_flight(rig: Rig, volume_id: VolumeId) -> None:
     """A retry storm is one attach."""
     await asyncio.gather(*(rig.attach(volume_id) for _ in range(20)))
