@@ -70,6 +70,28 @@ def test_an_interrupted_demo_leaves_nothing(directory: Path, number: signal.Sign
     assert not left_behind(directory)
 
 
+@pytest.mark.host
+def test_an_impatient_second_ctrl_c_leaves_nothing_either(directory: Path) -> None:
+    """The cleaning up goes on to its end."""
+    process = subprocess.Popen(
+        COMMAND,
+        env={**os.environ, "TMPDIR": str(directory), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "format and mount" in line or "cleaning up, a moment" in line:
+                process.send_signal(signal.SIGINT)
+            if "still cleaning up" in line:
+                break
+        process.stdout.read()
+    assert process.returncode == 130
+    assert not left_behind(directory)
+
+
 def test_without_root_it_says_how_to_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is started that would fail half way."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

@@ -23,6 +23,7 @@ from diskcsi.orchestrator.sidecars import (
     RESIZER,
     SNAPSHOTTER,
     Claim,
+    NotAsAsked,
     Patience,
     Sidecars,
     persisted,
@@ -115,7 +116,7 @@ async def test_a_volume_that_is_too_small_is_deleted_again(tmp_path: Path) -> No
     """The provisioner can't use it and nobody else would delete it."""
     controller = Controller(gib=20)
     async with calling(controller, tmp_path) as asked:
-        with pytest.raises(ValueError, match="less than asked for"):
+        with pytest.raises(NotAsAsked, match="less than asked for"):
             await asked.provision(replace(CLAIM, size_gib=40))
     assert controller.deleted == ["d-1"]
 
@@ -124,7 +125,7 @@ async def test_a_volume_that_is_not_told_to_be_restored_is_deleted_again(tmp_pat
     """A user would find it empty where the snapshot's files should be."""
     controller = Controller()
     async with calling(controller, tmp_path) as asked:
-        with pytest.raises(ValueError, match="s-1"):
+        with pytest.raises(NotAsAsked, match="s-1"):
             await asked.provision(replace(CLAIM, snapshot_id="s-1"))
     assert controller.deleted == ["d-1"]
 

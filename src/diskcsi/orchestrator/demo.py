@@ -28,7 +28,7 @@ from diskcsi.orchestrator.kubelet import Kubelet, Registered
 from diskcsi.orchestrator.mock import Mock, changing, serving
 from diskcsi.orchestrator.plugin import CallFailed
 from diskcsi.orchestrator.processes import SEARCH_PATH, ProgramFailed
-from diskcsi.orchestrator.sidecars import GIB, Claim, Sidecars, Volume
+from diskcsi.orchestrator.sidecars import GIB, Claim, NotAsAsked, Sidecars, Volume
 from diskcsi.orchestrator.timeline import Timeline
 
 REGION, OTHER_REGION = "cn-hangzhou", "cn-huhehaote"
@@ -90,8 +90,12 @@ def missing() -> list[str]:
 
 
 async def run(*, keep: bool, latency: str) -> bool:
-    """Run it and print it; whether every check held."""
-    _end_on_sigterm()
+    """Run it and print it; whether every check held.
+
+    Raises:
+        asyncio.CancelledError: somebody interrupted it; all that it made is gone.
+    """
+    _end_when_asked()
     directory = Path(tempfile.mkdtemp(prefix="diskcsi-demo-"))
     failure, ends, timeline = "", [], None
     try:
@@ -102,8 +106,8 @@ async def run(*, keep: bool, latency: str) -> bool:
             finally:
                 disks = (await world.mock.state())["disks"]
                 ends.append(("leaked disks", str(0 if keep else len(disks))))
-    except (CheckFailed, CallFailed, ProgramFailed, OSError, TimeoutError) as error:
-        failure = str(error) or type(error).__name__
+    except (CheckFailed, CallFailed, ProgramFailed, NotAsAsked, OSError) as error:
+        failure = view.told(error)
         view.tell_failure(f"{failure}\nlogs are kept in {directory}")
     finally:
         if not failure:
@@ -361,8 +365,17 @@ def _check(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - it is what is
         raise CheckFailed(otherwise)
 
 
-def _end_on_sigterm() -> None:
-    """Clean up when asked to end, as for a Ctrl-C."""
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+def _end_when_asked() -> None:
+    """Clean up at a Ctrl-C or SIGTERM, and let a second one not interrupt that."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    asked = False
+
+    def end() -> None:
+        nonlocal asked
+        click.echo("\ncleaning up, a moment..." if not asked else "still cleaning up...", err=True)
+        if not asked and task is not None:
+            asked = True
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)

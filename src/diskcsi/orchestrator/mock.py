@@ -19,7 +19,7 @@ KEY_SECRET = "mockcloud-key-secret"  # noqa: S105 - of a cloud that holds nothin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mock:
-    """A cloud that answers.
+    """A cloud that answers; asked when it doesn't, it raises ProgramFailed.
 
     Attributes:
         endpoint: its address, `http://HOST:PORT`.
@@ -59,9 +59,13 @@ class Mock:
             answer.raise_for_status()
 
     async def _get(self, what: str) -> Any:  # noqa: ANN401 - JSON
-        async with self.session.get(f"{self.endpoint}/_mock/{what}") as answer:
-            answer.raise_for_status()
-            return await answer.json()
+        try:
+            async with self.session.get(f"{self.endpoint}/_mock/{what}") as answer:
+                answer.raise_for_status()
+                return await answer.json()
+        except aiohttp.ClientError as error:
+            last = self.program.last_words()
+            raise ProgramFailed(f"mockcloud doesn't answer: {error}\n{last}") from error
 
 
 @asynccontextmanager

@@ -26,6 +26,10 @@ NOT_FINAL_BUT_AT_CREATE: Final = NOT_FINAL | {Status.RESOURCE_EXHAUSTED}
 """Where no claim could be scheduled elsewhere, callers wait for room; only a provisioner gives up."""
 
 
+class NotAsAsked(Exception):  # noqa: N818 - reads as what happened
+    """A driver called a volume made that isn't what was asked for; the message says how."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """How long a caller waits, in seconds.
@@ -135,7 +139,7 @@ class Sidecars:
 
         Raises:
             CallFailed: with the reason that a claim's user would read.
-            ValueError: it is too small, or isn't told to hold what it was to be restored from.
+            NotAsAsked: it is too small, or isn't told to hold what it was to be restored from.
         """
         request = v1.CreateVolumeRequest(
             name=claim.name,
@@ -166,7 +170,7 @@ class Sidecars:
         )
         if fault := _misfit(made, _origin(answer.volume)):
             await self.delete(made.id)
-            raise ValueError(f"{made.id} {fault}")
+            raise NotAsAsked(f"{made.id} {fault}")
         return made
 
     async def delete(self, volume_id: str) -> None:

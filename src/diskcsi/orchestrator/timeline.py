@@ -50,10 +50,14 @@ class Timeline:
 
     @asynccontextmanager
     async def step(self, title: str) -> AsyncIterator[Step]:
-        """One step, which is the block; one that fails is not told, its error is."""
+        """One step, which is the block; one that fails isn't told, but its error names it."""
         step = Step(chapter=self._chapter, title=title)
         begun_s = time.monotonic()
-        yield step
+        try:
+            yield step
+        except Exception as error:
+            error.add_note(f"in the step {step.chapter!r}: {step.title}")
+            raise
         step.seconds = time.monotonic() - begun_s
         calls = await self._mock.calls(since=self._seen)
         self._seen = max((int(call["seq"]) for call in calls), default=self._seen)

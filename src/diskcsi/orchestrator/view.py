@@ -30,6 +30,11 @@ def tell_step(step: Step) -> None:
         click.secho(f"      {line}", dim=True)
 
 
+def told(error: Exception) -> str:
+    """An error for people: its message, and in which step it happened."""
+    return "\n".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())])
+
+
 def tell_failure(reason: str) -> None:
     """What went wrong."""
     click.secho(f"\nfailed: {reason}", fg="red", bold=True, err=True)
