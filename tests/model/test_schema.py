@@ -19,6 +19,7 @@ SCHEMA = Schema(
         Key(name="fsType", any_case=True, default="", help=""),
         Key(name="tags/", prefix=True, help=""),
         Key(name="readOnly", default="", help="", warning="without effect"),
+        Key(name="cluster", default="", help="", refused="its disks belong to one machine"),
     ),
 )
 
@@ -34,6 +35,7 @@ def test_every_key_has_its_default() -> None:
         "fsType": "",
         "tags/": {},
         "readOnly": "",
+        "cluster": "",
     }
 
 
@@ -67,6 +69,8 @@ def test_a_known_key_is_parsed(given: dict[str, str], key: str, value: object) -
     ("given", "told"),
     [
         pytest.param({"typ": "fast"}, r"'typ'.*mean type\?.*encrypted", id="misspelled"),
+        pytest.param({"cluster": "x"}, r"'cluster'.*one machine", id="not-served"),
+        pytest.param({"clustr": "x"}, r"'clustr'.*allowed keys: (?!.*cluster)", id="never-guessed"),
         pytest.param({"nothing-like-it": ""}, r"allowed keys: days, encrypted", id="unknown"),
         pytest.param({"Type": "fast"}, r"'Type'.*mean type", id="case-counts"),
         pytest.param({"tags/": "x"}, r"'tags/'", id="prefix-alone"),

@@ -109,8 +109,9 @@ class Schema:
                 return key
         served = [key for key in self.keys if not key.refused]
         known = sorted(f"{key.name}..." if key.prefix else key.name for key in served)
-        near = get_close_matches(name, [key.name for key in served], n=1)
-        guess = f"did you mean {near[0]}? " if near else ""
+        by_lower = {key.name.lower(): key.name for key in served}
+        near = get_close_matches(name.lower(), by_lower, n=1)
+        guess = f"did you mean {by_lower[near[0]]}? " if near else ""
         raise InvalidArgument(
             f"{self.what} has an unknown key {name!r}",
             hint=f"{guess}allowed keys: {', '.join(known)}",
