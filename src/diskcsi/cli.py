@@ -24,11 +24,15 @@ class SettingsCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the provider first: it decides which options there are."""
-        provider = _load(_provider_name(args))
+        provider = _load(self.provider_name(args))
         own = [parameter for parameter in self.params if parameter.name not in _names(provider)]
         self.params = [*own, *_options(Settings), *_options(provider.settings_type)]
         ctx.obj = provider
         return super().parse_args(ctx, args)
+
+    def provider_name(self, args: list[str]) -> str:
+        """The provider that the options are to be of."""
+        return _provider_name(args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Options in three groups, and the settings that have no option for a reason."""
@@ -54,6 +58,14 @@ class SettingsCommand(click.Command):
         if secrets:
             with formatter.section("Environment only, since arguments are public"):
                 formatter.write_dl(secrets)
+
+
+class ConformanceCommand(SettingsCommand):
+    """A command whose first argument is the provider."""
+
+    def provider_name(self, args: list[str]) -> str:
+        """The first word, unless it is an option."""
+        return args[0] if args and not args[0].startswith("-") else super().provider_name(args)
 
 
 def _provider_name(args: list[str]) -> str:
@@ -200,4 +212,80 @@ def demo(*, keep: bool, latency: str) -> None:
     except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo("\ninterrupted; everything it made is gone", err=True)
         raise SystemExit(130) from None
+    raise SystemExit(0 if held else 1)
+
+
+@main.command(cls=ConformanceCommand)
+@click.argument("name", metavar="PROVIDER", shell_complete=lambda *_: sorted(registry.installed()))
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="as for `run`")
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(["contract", "life", "sanity"]),
+    help="run this part only; may be repeated; all by default",
+)
+@click.option("--other-node", default="", help="a second node, for the contract's moves")
+@click.option(
+    "--class",
+    "parameters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="a parameter of the StorageClass to test with; may be repeated",
+)
+@click.option("--size-gib", default=0, help="of the disks that are made; the smallest by default")
+@click.option("--larger-gib", default=0, help="what they grow to; one more by default")
+@click.option("--fs-type", default="ext4", show_default=True, help="the filesystem of the life")
+@click.option("--attach-before-snapshot", is_flag=True, help="this cloud snapshots used disks only")
+@click.option("--csi-sanity", default="", help="path of the binary; by default on the search path")
+@click.pass_obj
+def conformance(
+    provider: AnyProvider,
+    /,
+    *,
+    name: str,  # noqa: ARG001 - found before the options were known
+    config: Path | None,
+    parts: tuple[str, ...],
+    other_node: str,
+    parameters: tuple[str, ...],
+    size_gib: int,
+    larger_gib: int,
+    fs_type: str,
+    attach_before_snapshot: bool,
+    csi_sanity: str,
+    **flags: Any,  # noqa: ANN401
+) -> None:
+    """Prove an installed provider on this node (needs root, and pytest: `diskcsi[testing]`).
+
+    The provider contract, a volume's life over real sockets, and the stock csi-sanity. It makes
+    disks, and deletes them again, wherever the provider's settings point.
+    """
+    try:
+        from diskcsi.conformance import command
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"{error.name} is missing: pip install 'diskcsi[testing]'"
+        ) from error
+
+    try:
+        file = dict(_file(config)).get(provider.name, {})
+        settings = _filled(provider.settings_type, flags, file)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    wanted = command.Wanted(
+        parts=parts or command.PARTS,
+        other_node=other_node,
+        parameters=dict(one.partition("=")[::2] for one in parameters),
+        size_gib=size_gib,
+        larger_gib=larger_gib,
+        fs_type=fs_type,
+        attach_before_snapshot=attach_before_snapshot,
+        csi_sanity=csi_sanity,
+    )
+    given = [
+        f"--{key.replace('_', '-')}={value}" for key, value in flags.items() if value is not None
+    ]
+    if config is not None:
+        given.append(f"--config={config.resolve()}")
+    held = command.run(provider, settings, wanted, flags=given, environment=os.environ)
     raise SystemExit(0 if held else 1)

@@ -115,6 +115,25 @@ async def running(
         await asyncio.shield(program.end())
 
 
+async def completed(command: Sequence[str], *, timeout_s: float) -> tuple[int, str]:
+    """Run another program to its end; its exit status, and all that it printed.
+
+    Raises:
+        TimeoutError: it did not end in time, and was killed.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env={"PATH": SEARCH_PATH},
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(timeout_s):
+            output, _ = await process.communicate()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode or 0, output.decode(errors="replace")
+
+
 async def first_line(program: Program) -> str:
     """The first line that the program prints.
 

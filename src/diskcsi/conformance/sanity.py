@@ -1,0 +1,78 @@
+"""The stock csi-sanity, against controller and node of this provider."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+
+from diskcsi.conformance import processes
+from diskcsi.conformance.report import Result, Subject
+from diskcsi.orchestrator.processes import ProgramFailed, completed
+
+GIB: Final = 1024**3
+LIMIT_S: Final = 1800.0
+"""Ninety specs; a real cloud takes a minute for some of them."""
+
+SUMMARY: Final = re.compile(r"(\d+) Passed \| (\d+) Failed \| (\d+) Pending \| (\d+) Skipped")
+HOW_TO_GET: Final = (
+    "csi-sanity is not on the search path: `go install"
+    " github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity@v5.5.0`, or --csi-sanity PATH"
+)
+
+
+def found(given: str) -> str | None:
+    """The binary: what was given, else what the search path has."""
+    return shutil.which(given or "csi-sanity")
+
+
+async def run(subject: Subject, binary: str, access: str) -> Result:
+    """Every spec of what is advertised, on volumes of `mount` or `block` access."""
+    result = Result(part=f"csi-sanity, {access}")
+    begun_s = time.monotonic()
+    try:
+        async with processes.serving(subject) as pair:
+            command = [
+                binary,
+                f"--csi.endpoint=unix://{pair.node_socket}",
+                f"--csi.controllerendpoint=unix://{pair.controller_socket}",
+                f"--csi.mountdir={subject.directory}/mount",
+                f"--csi.stagingdir={subject.directory}/staging",
+                f"--csi.testvolumesize={subject.size_gib * GIB}",
+                f"--csi.testvolumeexpandsize={subject.larger_gib * GIB}",
+                f"--csi.testvolumeparameters={_parameters(subject)}",
+                f"--csi.testvolumeaccesstype={access}",
+                "--ginkgo.no-color",
+            ]
+            code, output = await completed(command, timeout_s=LIMIT_S)
+    except (ProgramFailed, TimeoutError) as error:
+        result.reason = str(error) or f"csi-sanity did not end in {LIMIT_S:g} s"
+    else:
+        _read(result, code, output)
+    result.seconds = time.monotonic() - begun_s
+    return result
+
+
+def _read(result: Result, code: int, output: str) -> None:
+    summary = SUMMARY.search(output)
+    if summary is None:
+        result.reason = f"csi-sanity ended with {code} and no summary:\n{output[-2000:]}"
+        return
+    passed, failed, pending, skipped = map(int, summary.groups())
+    result.passed, result.failed = passed, failed
+    if skipped + pending:
+        result.skipped["specs of what is not advertised, or pending upstream"] = skipped + pending
+    if failed or code:
+        result.reason = "see csi-sanity's words above"
+        click.echo(output)
+
+
+def _parameters(subject: Subject) -> Path:
+    path = subject.directory / "parameters.yaml"
+    lines = [f'{key}: "{value}"\n' for key, value in subject.parameters.items()]
+    path.write_text("".join(lines) or "{}\n")
+    return path
