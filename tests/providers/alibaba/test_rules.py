@@ -125,9 +125,13 @@ def test_the_region_is_that_of_the_settings() -> None:
     assert rules(REGION_ID="cn-huhehaote").region == "cn-huhehaote"
 
 
-def test_a_known_type_of_machine_has_a_limit() -> None:
+@pytest.mark.parametrize(
+    ("instance_type", "disks"),
+    [("ecs.g6.large", 17), ("ecs.u1-c1m4.xlarge", 9), ("ecs.g7se.16xlarge", 57)],
+)
+def test_a_type_whose_figure_is_published_has_a_limit(instance_type: str, disks: int) -> None:
     """Its system disk is among them."""
-    assert disk_limit("ecs.g6.large") == 17
+    assert disk_limit(instance_type) == disks
 
 
 @pytest.mark.parametrize("instance_type", ["", "ecs.g99.large", "ecs.g6", "G6.LARGE"])

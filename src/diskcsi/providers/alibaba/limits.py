@@ -6,14 +6,19 @@ from collections.abc import Mapping
 from typing import Final
 
 DISKS: Final[Mapping[str, int]] = {
+    "ecs.ebmg5.24xlarge": 17,
     "ecs.g6.large": 17,
     "ecs.g7.xlarge": 17,
-    "ecs.u1-c1m4.xlarge": 9,
     "ecs.g7se.16xlarge": 57,
-    "ecs.g8i.xlarge": 17,
+    "ecs.ic5.large": 17,
+    "ecs.s6-c1m2.16xlarge": 17,
+    "ecs.t1.xsmall": 17,
+    "ecs.u1-c1m4.xlarge": 9,
 }
-"""DiskQuantity of types whose figure is published. Guessing would overfill a node, so of any other
-type nothing is told, and MAX_VOLUMES_PERNODE says it (ECS API, DescribeInstanceTypes)."""
+"""DiskQuantity of the types for which an answer of DescribeInstanceTypes, or the user guide, is
+published; ECS prints no list of all. Families differ and so do sizes within one, so of any other
+type nothing is told: guessing too high would overfill a node, guessing too low would leave it half
+empty. There MAX_VOLUMES_PERNODE says it."""
 
 
 def disk_limit(instance_type: str) -> int | None:
