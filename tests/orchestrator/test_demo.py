@@ -98,6 +98,14 @@ def test_without_root_it_says_how_to_run_it(monkeypatch: pytest.MonkeyPatch) -> 
     assert any("sudo" in reason for reason in demo.missing())
 
 
+def test_a_directory_too_deep_for_sockets_is_told_before_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel's own word for it would come from a driver's log."""
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/tmp/" + "deep" * 20)  # noqa: S108 - never made
+    assert any("TMPDIR=/tmp" in reason for reason in demo.missing())
+
+
 @pytest.mark.host
 def test_kept_it_tells_how_to_look_around(directory: Path) -> None:
     """It goes on until Ctrl-C, and then it cleans up all the same."""

@@ -45,6 +45,9 @@ RAINBOND_CLASS: Final = {
 FILE_BYTES: Final = 8 * 1024**2
 TOOLS: Final = ("losetup", "mkfs.ext4", "mkfs.xfs", "mount", "blkid", "wipefs")
 GROWN_GIB: Final = 30
+LONGEST_SOCKET_BYTES: Final = 107
+"""Of a unix socket's path; the kernel's structure has room for no more."""
+
 ROOM_FOR_ITSELF: Final = 0.96
 """The share of a disk that ext4 and xfs leave for files."""
 
@@ -83,6 +86,9 @@ def missing() -> list[str]:
         found.append("loop devices, mkfs and mount need root: sudo env PATH=$PATH diskcsi demo")
     elif not Path("/dev/loop-control").exists():
         found.append("this machine has no /dev/loop-control: load the module loop")
+    room = LONGEST_SOCKET_BYTES - len(f"/diskcsi-demo-12345678/controller-{OTHER_REGION}.sock")
+    if len(os.fsencode(tempfile.gettempdir())) > room:
+        found.append(f"{tempfile.gettempdir()} is too long for sockets in it: set TMPDIR=/tmp")
     absent = [tool for tool in TOOLS if shutil.which(tool, path=SEARCH_PATH) is None]
     if absent:
         found.append(f"not installed: {', '.join(absent)} (e2fsprogs, xfsprogs, util-linux)")

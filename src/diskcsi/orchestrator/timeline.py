@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from diskcsi.orchestrator.mock import Mock, counted
+from diskcsi.orchestrator.mock import counted
+
+
+class CallLog(Protocol):
+    """A cloud that tells what it was asked, as a `Mock` does."""
+
+    async def calls(self, *, since: int = 0) -> Sequence[Mapping[str, Any]]:
+        """The calls after number `since`, each with its `seq` and `action`."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,12 +41,12 @@ class Timeline:
     """Steps in their order, each told when it is over.
 
     Args:
-        mock: the cloud, whose log says what a step asked of it.
+        cloud: its log says what a step asked of it.
         tell: told of each step that ended well.
     """
 
-    def __init__(self, mock: Mock, tell: Callable[[Step], None]) -> None:
-        self._mock = mock
+    def __init__(self, cloud: CallLog, tell: Callable[[Step], None]) -> None:
+        self._cloud = cloud
         self._tell = tell
         self._chapter = ""
         self._seen = 0
@@ -59,7 +67,7 @@ class Timeline:
             error.add_note(f"in the step {step.chapter!r}: {step.title}")
             raise
         step.seconds = time.monotonic() - begun_s
-        calls = await self._mock.calls(since=self._seen)
+        calls = await self._cloud.calls(since=self._seen)
         self._seen = max((int(call["seq"]) for call in calls), default=self._seen)
         step.calls = counted(calls)
         self.steps.append(step)
