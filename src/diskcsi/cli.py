@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Mapping
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,12 @@ from diskcsi.settings import Plan, Settings, SettingsError, fill
 
 DEFAULT_PROVIDER: Final = "alibaba"
 PROVIDER_ENV: Final = "DISKCSI_PROVIDER"
+
+METAVARS: Final = {bool: "BOOL", int: "NUMBER", float: "SECONDS", tuple: "A,B,..."}
+"""What stands for a value in the help, by the kind of its default."""
+
+DEBUG_VERBOSITY: Final = 4
+"""Where drivers written in Go begin to tell every call."""
 
 
 class SettingsCommand(click.Command):
@@ -98,25 +105,33 @@ def _options(settings_type: type) -> list[click.Option]:
 
 
 def _option(settings_type: type, name: str, told: Setting) -> click.Option:
-    default = _shown(settings_type.__dataclass_fields__[name].default)  # type: ignore[attr-defined]
-    notes = [f"env {', '.join(told.env)}"] * bool(told.env) + [f"default {default}"] * bool(default)
+    value = settings_type.__dataclass_fields__[name].default  # type: ignore[attr-defined]
+    default = _shown(value)
+    notes = [f"env {', '.join(told.env)}"] * bool(told.env) + [default] * bool(default)
     extra: dict[str, Any] = {}
-    if default in ("true", "false"):
+    if isinstance(value, bool):
         extra = {"is_flag": False, "flag_value": "true"}  # `--name` alone means true
     return click.Option(
         [f"--{name.replace('_', '-')}"],
         default=None,
+        metavar=METAVARS.get(type(value), "TEXT"),
         help=f"{told.help} [{'; '.join(notes)}]" if notes else told.help,
         **extra,
     )
 
 
 def _shown(default: object) -> str:
+    if default is MISSING:
+        return "required"
+    if default is None:
+        return ""
     if isinstance(default, bool):
-        return str(default).lower()
-    if isinstance(default, tuple):
-        return ",".join(map(str, default))
-    return "" if default is None else str(default)
+        text = str(default).lower()
+    elif isinstance(default, tuple):
+        text = ",".join(map(str, default))
+    else:
+        text = f"{default:g}" if isinstance(default, float) else str(default)
+    return f"default {text}" * bool(text)
 
 
 def _file(path: Path | None) -> Mapping[str, Any]:
@@ -153,14 +168,29 @@ def main(context: click.Context) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="TOML file: driver settings at the top, the provider's in a table of its name",
 )
+@click.option(
+    "--v",
+    "verbosity",
+    type=int,
+    metavar="NUMBER",
+    help=f"as Go's drivers take it: from {DEBUG_VERBOSITY} on it means --log-level=debug",
+)
 @click.pass_obj
-def run(provider: AnyProvider, /, config: Path | None, **flags: Any) -> None:  # noqa: ANN401
-    """Serve the CSI services on a unix socket until SIGTERM."""
+def run(provider: AnyProvider, /, config: Path | None, verbosity: int | None, **flags: Any) -> None:  # noqa: ANN401
+    """Serve the CSI services on a unix socket until SIGTERM.
+
+    A setting is taken from its flag, else from its environment variable, else from the file, else
+    its default stands.
+    """
     from diskcsi import app  # late: `--help` and other commands need none of it
 
+    if verbosity is not None and verbosity >= DEBUG_VERBOSITY and flags["log_level"] is None:
+        flags["log_level"] = "debug"
     try:
         file = dict(_file(config))
         vendors = file.pop(provider.name, {})
+        if not isinstance(vendors, dict):
+            raise SettingsError(f"{config}: {provider.name} must be a table")
         plan = Plan(
             settings=_filled(Settings, flags, file),
             provider=provider,
