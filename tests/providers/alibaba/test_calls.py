@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
 import aiohttp
@@ -127,6 +128,27 @@ async def test_a_name_that_does_not_resolve_was_no_call(calls_to: CallsTo) -> No
     async with aiohttp.ClientSession(connector=connector) as session:
         with pytest.raises(Unreachable, match="no connection to http"):
             await calls_to("http://ecs.nowhere", session=session).call(change())
+
+
+async def test_a_connection_that_takes_too_long_was_no_call(calls_to: CallsTo) -> None:
+    """The form leaves only once there is a connection."""
+    async with aiohttp.ClientSession(connector=_Stuck()) as session:
+        with pytest.raises(Unreachable, match="no connection to http"):
+            await calls_to("http://127.0.0.1:1", session=session).call(change())
+
+
+async def test_a_server_that_can_not_be_trusted_is_sent_nothing(calls_to: CallsTo) -> None:
+    """Without TLS on the other side nothing is sent, and the message says why."""
+    async with scripted([OK]) as api:
+        with pytest.raises(Unreachable, match=r"(?i)ssl"):
+            await calls_to(api.url.replace("http:", "https:")).call(change())
+
+    assert api.lines == []
+
+
+class _Stuck(aiohttp.TCPConnector):
+    async def connect(self, *args: object, **kwargs: object) -> NoReturn:
+        raise TimeoutError
 
 
 class _NoNames(AbstractResolver):
@@ -373,6 +395,18 @@ async def test_the_observer_is_told_that_a_change_went_out(
     async with scripted([CUT]) as api:
         with pytest.raises(UnknownOutcome):
             await calls_to(api.url).call(change())
+
+    assert [(one.mutating, one.code) for one in told] == [(True, "lost")]
+
+
+async def test_the_observer_is_told_of_a_change_that_was_given_up(
+    calls_to: CallsTo, told: list[CloudCall]
+) -> None:
+    """Who is cancelled doesn't wait for the answer; the change may happen all the same."""
+    async with scripted([Answer(silent=True)]) as api:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await calls_to(api.url).call(change())
 
     assert [(one.mutating, one.code) for one in told] == [(True, "lost")]
 

@@ -101,6 +101,14 @@ async def test_the_name_of_a_claim_that_is_longer_than_a_tag_is_cut(
     assert world.engine.disks[volume_id].tags["csi.storage.k8s.io/pvc/name"] == "x" * 128
 
 
+async def test_a_name_that_no_tag_can_carry_is_refused(ecs: EcsCloud, world: Cloud) -> None:
+    """Cut short it would never be found again, and a repeat would make another disk."""
+    with pytest.raises(InvalidArgument, match="more than 128 characters"):
+        await ecs.create_disk(disk_spec("x" * 129))
+
+    assert sent(world, "CreateDisk") == []
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [("pvc-1", "pvc-1"), ("d" * 128, "d" * 128), ("1st", ""), ("数据卷", ""), ("x", ""),

@@ -60,6 +60,18 @@ def test_each_kind_has_its_sizes(category: str, level: str, smallest: int, large
 
 
 @pytest.mark.parametrize(
+    ("category", "smallest"), [("cloud_auto", 20), ("cloud_ssd", 20), ("cloud_essd_xc0", 40)]
+)
+def test_a_class_that_rounds_up_sells_no_less_than_the_go_driver_makes(
+    category: str, smallest: int
+) -> None:
+    """Twenty GiB whatever the category, and more where the category wants it."""
+    parsed = volume_parameters({"type": category, "volumeSizeAutoAvailable": "true"})
+
+    assert parsed.kinds[0].sizes.min_gib == smallest
+
+
+@pytest.mark.parametrize(
     ("given", "field", "expected"),
     [
         ({"zoneId": "cn-hangzhou-g, cn-hangzhou-h"}, "zones", ("cn-hangzhou-g", "cn-hangzhou-h")),

@@ -187,7 +187,7 @@ class Calls:
                 return answer.status, answer.headers, _decoded(answer.status, text)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Unreachable(
-                f"{action}: no connection to {self._endpoint}",
+                f"{action}: no connection to {self._endpoint}: {error}",
                 hint="check the endpoint, the network type and the way there",
             ) from error
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:

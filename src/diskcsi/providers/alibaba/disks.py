@@ -14,6 +14,7 @@ from diskcsi.providers.alibaba.parameters import ENCRYPTED, KMS_KEY, AlibabaVolu
 from diskcsi.providers.alibaba.shapes import (
     DISK_ID,
     INSTANCE_ID,
+    TAG_TEXT_LIMIT,
     pages,
     refuse_malformed,
     tag_list,
@@ -168,7 +169,10 @@ class EcsDisks:
             "k8s.aliyun.com": "true",
             "createdby": "alibabacloud-csi-plugin",
             **({"ack.aliyun.com": self._cluster_id} if self._cluster_id else {}),
-            **{key: spec.labels[key] for key in SIDECAR_TAGS if key in spec.labels},
+            # for people: a claim's name may be longer, and no volume fails for it
+            **{
+                key: spec.labels[key][:TAG_TEXT_LIMIT] for key in SIDECAR_TAGS if key in spec.labels
+            },
         }
         return tag_list(own, parameters.tags, what="the class")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from typing_extensions import override
@@ -31,6 +31,9 @@ KMS_KEY: Final = "kmsKeyId"
 TAG_KEY: Final = re.compile(r"(?!(?i:acs:|aliyun|https?://)).{1,128}", re.DOTALL)
 TAG_VALUE: Final = re.compile(r"(?!(?i:https?://)).{0,128}", re.DOTALL)
 """What a tag may be (ECS API, CreateDisk)."""
+
+ROUNDED_UP_GIB: Final = 20
+"""To this size the Go driver rounds up, whatever the category, where a class asks for it."""
 
 RETENTION_TAG: Final = "csi.alibabacloud.com/volume-delete-autosnapshot-retentiondays"
 """Asks who deletes the disk for a last snapshot; the Go driver reads it."""
@@ -144,7 +147,7 @@ VOLUME_SCHEMA: Final = Schema(
         Key(name="diskTags/", prefix=True, help="one tag, its key after the slash"),
         Key(
             name="volumeSizeAutoAvailable", parse=boolean(), default=False,
-            help="make a size below the category's smallest that smallest",
+            help=f"make a size below {ROUNDED_UP_GIB} GiB, or below the category's smallest, that",
         ),
         Key(name="mkfsOptions", default="", help="options for mkfs; they replace the default ones"),
         Key(name="omitfsck", parse=boolean(), default=False, help="mount without a check"),
@@ -221,7 +224,11 @@ def volume_parameters(given: Mapping[str, str]) -> AlibabaVolumeParameters:
     values = parsed.values
     _refuse_contradictions(values)
     return AlibabaVolumeParameters(
-        kinds=_kinds(values["type"], values["performanceLevel"]),
+        kinds=_kinds(
+            values["type"],
+            values["performanceLevel"],
+            least_gib=ROUNDED_UP_GIB if values["volumeSizeAutoAvailable"] else 0,
+        ),
         zones=values["zoneId"],
         region=values["regionId"],
         multi_attach=values["multiAttach"],
@@ -253,13 +260,17 @@ def snapshot_parameters(given: Mapping[str, str]) -> AlibabaSnapshotParameters:
     )
 
 
-def _kinds(categories: tuple[str, ...], levels: tuple[str, ...]) -> tuple[DiskKind, ...]:
+def _kinds(
+    categories: tuple[str, ...], levels: tuple[str, ...], *, least_gib: int
+) -> tuple[DiskKind, ...]:
     kinds: list[DiskKind] = []
     for name in categories:
         for level in (levels or ("",)) if name == "cloud_essd" else ("",):
             attributes = {"type": name, **({"performanceLevel": level} if level else {})}
             label = f"{name} {level}".strip()
-            kinds.append(DiskKind(label=label, sizes=SIZES[(name, level)], attributes=attributes))
+            sold = SIZES[(name, level)]
+            sizes = replace(sold, min_gib=max(sold.min_gib, least_gib))
+            kinds.append(DiskKind(label=label, sizes=sizes, attributes=attributes))
     return tuple(kinds)
 
 

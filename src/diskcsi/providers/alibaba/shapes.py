@@ -17,7 +17,7 @@ TAG_LIMIT: Final = 20
 """Tags of one object (ECS API, CreateDisk and CreateSnapshot)."""
 
 TAG_TEXT_LIMIT: Final = 128
-"""Characters of a tag's value; the name of a claim may be longer."""
+"""Characters of a tag's value (same)."""
 
 
 def refuse_malformed(form: re.Pattern[str], value: str, what: str) -> None:
@@ -53,7 +53,7 @@ def tag_list(
         what: names the class in a refusal.
 
     Raises:
-        InvalidArgument: they are more than an object takes.
+        InvalidArgument: they are more than an object takes, or one is longer than a tag may be.
     """
     tags = {**dict(sorted(given.items())), **own}
     if len(tags) > TAG_LIMIT:
@@ -61,7 +61,10 @@ def tag_list(
             f"{what} gives {len(tags) - len(own)} tags;"
             f" beside the driver's own {TAG_LIMIT - len(own)} are allowed"
         )
-    return [{"Key": key, "Value": value[:TAG_TEXT_LIMIT]} for key, value in tags.items()]
+    for key, value in tags.items():
+        if len(value) > TAG_TEXT_LIMIT:
+            raise InvalidArgument(f"tag {key} would have more than {TAG_TEXT_LIMIT} characters")
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 async def pages(calls: Calls, action: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
