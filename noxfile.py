@@ -21,7 +21,7 @@ nox.options.sessions = [
 BIN = Path(sys.executable).parent
 LOCK = "requirements/dev.lock"
 MINIMUMS = "requirements/minimums.lock"
-CODE = ("src", "mockcloud/src", "tests", "tools", "benchmarks", "noxfile.py")
+CODE = ("src", "mockcloud/src", "tests", "tools", "benchmarks", "examples", "noxfile.py")
 SANITY = Path("build/bin/csi-sanity")
 SANITY_ENV = "DISKCSI_CSI_SANITY"
 

@@ -18,7 +18,7 @@ FUNCTION_LINES = 60
 EDGE_METHOD_LINES = 12
 PROCESS_STARTERS = ("src/diskcsi/host/linux/run.py", "src/diskcsi/orchestrator/processes.py")
 
-SOURCES = ("src", "mockcloud/src", "tests", "tools", "benchmarks")
+SOURCES = ("src", "mockcloud/src", "tests", "tools", "benchmarks", "examples")
 
 PLANTED = {
     "layers": ("src/diskcsi/model/sizes.py", "import diskcsi.ports.cloud"),
@@ -27,6 +27,8 @@ PLANTED = {
     "rules": ("src/diskcsi/controller/create.py", "import diskcsi.host.linux.run"),
     "grpc": ("src/diskcsi/node/stage.py", "import grpclib.const"),
     "sdk": ("src/diskcsi/telemetry/metrics.py", "import aliyunsdkcore.client"),
+    "siblings": ("src/diskcsi/providers/local/store.py", "import diskcsi.providers.alibaba.limits"),
+    "other-side": ("src/diskcsi/orchestrator/mock.py", "import diskcsi.model.ids"),
     "pure": ("src/diskcsi/model/ids.py", "import asyncio"),
 }
 """For each contract a module, and an import that must not stand there."""
