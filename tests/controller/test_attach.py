@@ -142,6 +142,7 @@ async def test_a_disk_of_another_node_is_never_taken(
 ) -> None:
     """The message names the holder."""
     await rig.attach(volume_id)
+    await asyncio.sleep(5)
     other = rig if known else rig.restarted()
     with pytest.raises(InUse, match=NODE) as told:
         await other.attach(volume_id, OTHER_NODE)
@@ -341,6 +342,18 @@ async def test_a_detach_waits_for_an_attach_of_another_process(
     rig: Rig, volume_id: VolumeId
 ) -> None:
     """One that is on its way can't be undone before it has ended."""
+    attach = rig.begin(rig.restarted().attach(volume_id))
+    await asyncio.sleep(0.5)
+    await rig.detach(volume_id)
+    await attach
+    assert rig.disk(volume_id).attached_to == frozenset()
+
+
+async def test_a_disk_that_was_free_is_waited_for_when_another_process_attaches_it(
+    rig: Rig, volume_id: VolumeId
+) -> None:
+    """What was last seen is a hint; one that is on its way is not free."""
+    await rig.detach(volume_id)
     attach = rig.begin(rig.restarted().attach(volume_id))
     await asyncio.sleep(0.5)
     await rig.detach(volume_id)
