@@ -6,6 +6,7 @@ from diskcsi.ports.cloud import CloudCall
 from diskcsi.providers.alibaba.cloud import open_cloud
 from diskcsi.providers.alibaba.settings import AlibabaSettings
 from diskcsi.settings import SettingsError, fill
+from tests.providers.alibaba.support import Answer, scripted
 
 
 def filled(**environment: str) -> AlibabaSettings:
@@ -52,6 +53,52 @@ def test_a_value_that_can_not_be_used_stops_the_start(name: str, value: str, tol
     """The message says what is allowed, before anything is served."""
     with pytest.raises(SettingsError, match=told):
         filled(**{name: value})
+
+
+def test_headers_for_the_cloud_come_one_on_a_line() -> None:
+    """Those for ECS alone win; case and blanks don't count."""
+    settings = filled(
+        ALIBABA_CLOUD_HTTP_HEADERS="X-One: 1\n\n x-Two :2", ECS_HEADERS="X-TWO: ecs:2\r\nx-three: 3"
+    )
+
+    assert dict(settings.headers) == {"x-one": "1", "x-two": "ecs:2", "x-three": "3"}
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("no colon", "one `Name: value` a line"), (": value", "one `Name: value` a line"),
+        ("na me: value", "one `Name: value` a line"), ("x: a\x00b", "no header can carry"),
+        ("Content-Type: text/plain", "is set by the driver"), ("host: x", "is set by the driver"),
+    ],
+)  # fmt: skip
+def test_a_header_that_can_not_be_sent_stops_the_start(value: str, told: str) -> None:
+    """The message says what is allowed."""
+    with pytest.raises(SettingsError, match=told):
+        filled(ECS_HEADERS=value)
+
+
+def test_a_header_that_is_refused_does_not_show_its_value() -> None:
+    """It may be what lets the driver in."""
+    with pytest.raises(SettingsError) as caught:
+        filled(ECS_HEADERS="x-context: hush\x00hush")
+
+    assert "hush" not in str(caught.value)
+
+
+async def test_the_headers_are_sent_with_every_call(told: list[CloudCall]) -> None:
+    """The driver's own are still there."""
+    async with scripted([Answer(body={})]) as api:
+        settings = filled(
+            REGION_ID="cn-hangzhou", ECS_ENDPOINT=api.url.removeprefix("http://"),
+            ALICLOUD_CLIENT_SCHEME="http", ECS_HEADERS="x-context: c-1",
+            ACCESS_KEY_ID="id", ACCESS_KEY_SECRET="secret",
+        )  # fmt: skip
+        async with open_cloud(settings, told.append) as cloud:
+            await cloud.check()
+
+    sent = api.headers[0]
+    assert (sent["x-context"], sent["content-type"]) == ("c-1", "application/x-www-form-urlencoded")
 
 
 @pytest.mark.parametrize("name", ["call_timeout_s", "connect_timeout_s"])

@@ -11,7 +11,7 @@ import asyncio
 import importlib
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -202,11 +202,16 @@ class Calls:
 
 @asynccontextmanager
 async def http_session(
-    *, connect_timeout_s: float, call_timeout_s: float
+    *, connect_timeout_s: float, call_timeout_s: float, headers: Iterable[tuple[str, str]] = ()
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """Pooled connections with real timeouts; cookies and proxies of the environment are not used."""
+    """Pooled connections with real timeouts; cookies and proxies of the environment are not used.
+
+    Args:
+        headers: sent with every call.
+    """
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+        headers=dict(headers),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=call_timeout_s, sock_connect=connect_timeout_s),
     ) as session:

@@ -44,7 +44,9 @@ async def open_cloud(
     if not settings.region:
         raise ValueError("region is required: set REGION_ID, such as cn-hangzhou")
     async with http_session(
-        connect_timeout_s=settings.connect_timeout_s, call_timeout_s=settings.call_timeout_s
+        connect_timeout_s=settings.connect_timeout_s,
+        call_timeout_s=settings.call_timeout_s,
+        headers=settings.headers,
     ) as http:
         calls = Calls(
             http=http,

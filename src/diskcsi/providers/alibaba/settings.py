@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from diskcsi.ports.settings import setting
 
 REGION: Final = re.compile(r"[a-z]{2}(-[a-z0-9]+)+")
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~\-]+")
+OWN_HEADERS: Final = frozenset({"content-length", "content-type", "host", "transfer-encoding"})
 
 LONGEST_S: Final = 300
 """Of one call: a flight's whole budget."""
@@ -24,6 +29,21 @@ def _scheme(text: str) -> str:
     if text.lower() not in ("http", "https"):
         raise ValueError("allowed are http, https")
     return text.lower()
+
+
+def _headers(text: str) -> Headers:
+    """One `Name: value` a line; a message must not repeat a value, which may be a secret."""
+    headers: dict[str, str] = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon or not HEADER_NAME.fullmatch(name):
+            raise ValueError("allowed is one `Name: value` a line")
+        if not value.isprintable():
+            raise ValueError(f"the value of {name} has characters that no header can carry")
+        if name.lower() in OWN_HEADERS:
+            raise ValueError(f"{name} is set by the driver")
+        headers[name.lower()] = value
+    return tuple(headers.items())
 
 
 def _count(text: str) -> int:
@@ -77,6 +97,21 @@ class AlibabaSettings:
         env=("ALIBABA_CLOUD_NETWORK_TYPE",),
         parse=_network,
         help="vpc: the endpoint inside the private network; public: the one outside",
+    )
+    http_headers: tuple[tuple[str, str], ...] = setting(
+        default=(),
+        env=("ALIBABA_CLOUD_HTTP_HEADERS",),
+        secret=True,
+        parse=_headers,
+        help="headers of every call to the cloud, as some private clouds want them; one"
+        " `Name: value` a line",
+    )
+    ecs_headers: tuple[tuple[str, str], ...] = setting(
+        default=(),
+        env=("ECS_HEADERS",),
+        secret=True,
+        parse=_headers,
+        help="the same for calls to ECS alone; of a header that stands in both, this one counts",
     )
     access_key_id: str = setting(
         default="",
@@ -161,6 +196,11 @@ class AlibabaSettings:
                 f"ecs_endpoint {self.ecs_endpoint!r} is not a host and perhaps a port;"
                 " its scheme is ecs_scheme"
             )
+
+    @property
+    def headers(self) -> Headers:
+        """What is sent with every call to ECS, beside the driver's own headers."""
+        return tuple({**dict(self.http_headers), **dict(self.ecs_headers)}.items())
 
     @property
     def endpoint(self) -> str:
