@@ -64,3 +64,10 @@ async def test_a_killed_program_has_no_time_to_clean_up(tmp_path: Path) -> None:
         await program.kill()
         assert program.process.returncode == -signal.SIGKILL
         assert socket.exists()
+
+
+async def test_a_program_that_fails_at_its_end_is_told(tmp_path: Path) -> None:
+    """A drain that breaks is no good end; this program has none."""
+    with pytest.raises(ProgramFailed, match="http ended with status -15"):
+        async with running("http", ["http.server", "0"], directory=tmp_path):
+            pass

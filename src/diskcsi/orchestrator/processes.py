@@ -97,6 +97,9 @@ async def running(
         arguments: a module's name and its arguments.
         environment: all that it gets, beside a search path.
         first_line: its standard output is kept for `first_line`, not written to the log.
+
+    Raises:
+        ProgramFailed: it still ran at the end, and when asked to end it failed.
     """
     log = directory / f"{name}.log"
     with log.open("ab") as output:
@@ -112,7 +115,10 @@ async def running(
     try:
         yield program
     finally:
-        await asyncio.shield(program.end())
+        ran = process.returncode is None
+        status = await asyncio.shield(program.end())
+    if ran and status != 0:
+        raise ProgramFailed(f"{name} ended with status {status}:\n{program.last_words()}")
 
 
 async def completed(command: Sequence[str], *, timeout_s: float) -> tuple[int, str]:
@@ -146,6 +152,8 @@ async def first_line(program: Program) -> str:
         with suppress(TimeoutError):
             async with asyncio.timeout(START_S):
                 line = await stream.readline()
+                if not line:  # it has ended, and its log is complete a moment later
+                    await program.process.wait()
     if not line:
         raise ProgramFailed(f"{program.name} did not start:\n{program.last_words()}")
     return line.decode().rstrip("\n")
