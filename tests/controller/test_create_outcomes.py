@@ -359,6 +359,13 @@ async def test_nothing_in_stock_anywhere_tells_every_place(rig: Rig) -> None:
     assert rig.disks() == []
 
 
+async def test_a_size_that_the_cloud_sells_nowhere_is_out_of_range(rig: Rig) -> None:
+    """Another node wouldn't help; another size would."""
+    rig.cloud.faults.refuse("create_disk", OutOfRange("not so large"), times=2)
+    with pytest.raises(OutOfRange, match=r"zone-a.*zone-b"):
+        await rig.create(requirement=zones("zone-a", "zone-b"))
+
+
 @pytest.mark.parametrize("quota", [pytest.param(0, id="quota-or-stock-out-quota")])
 async def test_a_used_up_quota_is_told(rig: Rig, quota: int) -> None:
     """Its words are the cloud's."""

@@ -56,7 +56,8 @@ class Attacher:
         if node_id is not None:
             await self._detach_in_flight(volume_id, node_id)
             return
-        async with self._deps.volumes.hold(volume_id):  # an attach that runs has to end first
+        # an attach that runs has to end first
+        async with self._deps.deadline(), self._deps.volumes.hold(volume_id):
             disk = await self._deps.disks.get(volume_id)
         if (
             disk is not None
@@ -70,7 +71,8 @@ class Attacher:
     async def _refuse_unserved(self, volume_id: VolumeId, capability: VolumeCapability) -> None:
         multi_attach = False
         if capability.mode.multi_node:
-            disk = _present(volume_id, await self._deps.disks.get(volume_id))
+            async with self._deps.deadline():
+                disk = _present(volume_id, await self._deps.disks.get(volume_id))
             multi_attach = disk.multi_attach
         refuse_unserved([capability], multi_attach=multi_attach, restored=True)
 

@@ -6,21 +6,20 @@ that is out of stock gives way to the next one. The answer to a repeat is as com
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from diskcsi.controller import placement
 from diskcsi.controller.access import refuse_unserved
 from diskcsi.controller.deps import Deps
-from diskcsi.controller.naming import OPEN, OneForName
+from diskcsi.controller.making import DiskMaker, TakenAwayError
+from diskcsi.controller.naming import OneForName
 from diskcsi.controller.requests import CreateVolume, Volume
 from diskcsi.model.capabilities import Capability
 from diskcsi.model.errors import (
     AlreadyExists,
     DiskError,
     Exhausted,
-    InUse,
     InvalidArgument,
     NotFound,
     OutOfRange,
@@ -32,17 +31,6 @@ from diskcsi.model.schema import SIDECAR_PREFIX
 from diskcsi.model.sizes import Capacity, gib_to_hold
 from diskcsi.model.volume import Disk, DiskSpec, DiskState, Snapshot
 
-ENDS = frozenset(
-    {
-        DiskState.AVAILABLE,
-        DiskState.ATTACHING,
-        DiskState.IN_USE,
-        DiskState.DETACHING,
-        DiskState.FAILED,
-    }
-)
-"""States after which making a disk is over, for better or worse."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Order:
@@ -53,35 +41,12 @@ class _Order:
     zones: tuple[str, ...]
 
 
-class _TakenAwayError(Exception):
-    """A disk was there and is gone: whoever deleted it may not want another one."""
-
-
-class _Making:
-    """Watches a disk until it is made, has failed, or is unseen for longer than reads may lag."""
-
-    def __init__(self, volume_id: VolumeId, *, settle_s: float, shown: bool) -> None:
-        self._volume_id = volume_id
-        self._settle_s = settle_s
-        self._shown = shown
-        self._seen_s = asyncio.get_running_loop().time()
-
-    def is_over(self, disk: Disk | None) -> bool:
-        now_s = asyncio.get_running_loop().time()
-        if disk is not None:
-            self._shown, self._seen_s = True, now_s
-            return disk.state in ENDS
-        gone = now_s >= self._seen_s + self._settle_s
-        if gone and self._shown:
-            raise _TakenAwayError(f"disk {self._volume_id} was deleted while it was made")
-        return gone
-
-
 class VolumeCreator:
     """Makes volumes, and finds again those it made."""
 
     def __init__(self, *, deps: Deps) -> None:
         self._deps = deps
+        self._maker = DiskMaker(deps=deps)
 
     async def create(self, request: CreateVolume) -> Volume:
         """The volume named `request.name`, made if there is none.
@@ -128,14 +93,14 @@ class VolumeCreator:
             if disk is None:
                 snapshot = await self._source(order.request)
                 disk = await self._make(order, tuple(_specs(order, snapshot)))
-        except _TakenAwayError as taken:
+        except TakenAwayError as taken:
             raise Pending(f"{taken}; if the volume is wanted still, ask for it again") from taken
         return self._volume(order, disk)
 
     async def _find_lasting(self, order: _Order) -> Disk | None:
         """As `_find`, once it is ready for use; None as well if it failed or was deleted."""
         disk = await self._find(order)
-        return None if disk is None else await self._lasting(disk, fresh=False)
+        return None if disk is None else await self._maker.lasting(disk, fresh=False)
 
     async def _find(self, order: _Order) -> Disk | None:
         """The disk of this name, None if the cloud shows none; refuses one that doesn't fit."""
@@ -198,6 +163,8 @@ class VolumeCreator:
         if len(reasons) == 1:
             raise next(iter(reasons.values()))
         told = "; ".join(f"{where}: {reason}" for where, reason in reasons.items())
+        if all(isinstance(reason, OutOfRange) for reason in reasons.values()):
+            raise OutOfRange(told)
         raise Exhausted(f"no disk for volume {order.request.name!r}: {told}")
 
     async def _make_one(self, order: _Order, spec: DiskSpec) -> Disk:
@@ -206,45 +173,13 @@ class VolumeCreator:
         async def create(attempt: int) -> Disk | None:
             numbered = replace(spec, attempt=attempt)
             volume_id = await self._deps.cloud.create_disk(numbered)
-            return await self._lasting(_as_ordered(volume_id, numbered), fresh=True)
+            return await self._maker.lasting(_as_ordered(volume_id, numbered), fresh=True)
 
         return await OneForName(
             deps=self._deps,
             find=lambda: self._find_lasting(order),
             create=create,
         ).make()
-
-    async def _lasting(self, disk: Disk, *, fresh: bool) -> Disk | None:
-        """The disk once it is ready for use; None when it failed, or never shows.
-
-        A disk that failed while it was made holds nothing: its husk is deleted. One that never
-        shows was deleted before: its token still answers its id.
-        """
-        made: Disk | None = disk
-        if disk.state not in ENDS:
-            making = _Making(disk.id, settle_s=self._deps.timing.settle_s, shown=not fresh)
-            made = await self._deps.disks.wait(disk.id, making.is_over, kind="create", fresh=fresh)
-        if made is None or made.state is not DiskState.FAILED:
-            return made
-        await self._delete_husk(made)
-        return None
-
-    async def _delete_husk(self, disk: Disk) -> None:
-        async for _ in self._deps.attempts():
-            try:
-                await self._deps.cloud.delete_disk(disk.id)
-            except (*OPEN, NotFound, InUse):
-                pass  # the read below tells
-            except DiskError as refusal:
-                raise Pending(
-                    f"disk {disk.id} failed while it was made and can't be deleted: {refusal}",
-                    hint="delete it by hand: it holds nothing",
-                ) from refusal
-            now = await self._deps.disks.get(disk.id)
-            if now is None:
-                return
-            if now.state not in (DiskState.FAILED, DiskState.DELETING):
-                raise Pending(f"disk {disk.id} failed while it was made, and is {now.state} now")
 
     def _volume(self, order: _Order, disk: Disk) -> Volume:
         rules, parameters = self._deps.rules, order.parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from random import Random
@@ -86,6 +87,10 @@ class Deps:
             raise Pending(
                 f"another request for {key} with other arguments is still running"
             ) from conflict
+
+    def deadline(self) -> asyncio.Timeout:
+        """Bounds work that runs outside of a flight, such as a read: callers may set no deadline."""
+        return asyncio.timeout(self.timing.flight_s)
 
     def attempts(self) -> AsyncIterator[int]:
         """Count attempts from 0 with a growing pause between; the flight's budget ends it."""

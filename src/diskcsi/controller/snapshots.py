@@ -64,6 +64,10 @@ class Snapshotter:
             InvalidToken: the token can't be continued.
         """
         self._deps.require(Capability.SNAPSHOTS)
+        async with self._deps.deadline():
+            return await self._list(request)
+
+    async def _list(self, request: ListSnapshots) -> SnapshotPage:
         if request.snapshot_id is not None:
             snapshot = await self._get(request.snapshot_id)
             if snapshot is None or request.source_volume_id not in (

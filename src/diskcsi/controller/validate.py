@@ -21,7 +21,8 @@ class VolumeValidator:
         Raises:
             NotFound: the disk is absent.
         """
-        disk = await self._deps.disks.get(request.volume_id)
+        async with self._deps.deadline():
+            disk = await self._deps.disks.get(request.volume_id)
         if disk is None:
             raise NotFound(f"disk {request.volume_id} is absent")
         try:
