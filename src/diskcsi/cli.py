@@ -245,6 +245,13 @@ def demo(*, keep: bool, latency: str) -> None:
     raise SystemExit(0 if held else 1)
 
 
+def _pairs(given: tuple[str, ...]) -> dict[str, str]:
+    for one in given:
+        if "=" not in one:
+            raise click.UsageError(f"--class {one!r}: allowed is KEY=VALUE")
+    return dict(one.split("=", 1) for one in given)
+
+
 @main.command(cls=ConformanceCommand)
 @click.argument("name", metavar="PROVIDER", shell_complete=lambda *_: sorted(registry.installed()))
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="as for `run`")
@@ -267,6 +274,7 @@ def demo(*, keep: bool, latency: str) -> None:
 @click.option("--larger-gib", default=0, help="what they grow to; one more by default")
 @click.option("--fs-type", default="ext4", show_default=True, help="the filesystem of the life")
 @click.option("--attach-before-snapshot", is_flag=True, help="this cloud snapshots used disks only")
+@click.option("--absent-snapshot", default="", help="an id as this cloud's, of no snapshot")
 @click.option("--csi-sanity", default="", help="path of the binary; by default on the search path")
 @click.pass_obj
 def conformance(
@@ -282,6 +290,7 @@ def conformance(
     larger_gib: int,
     fs_type: str,
     attach_before_snapshot: bool,
+    absent_snapshot: str,
     csi_sanity: str,
     **flags: Any,  # noqa: ANN401
 ) -> None:
@@ -305,11 +314,12 @@ def conformance(
     wanted = command.Wanted(
         parts=parts or command.PARTS,
         other_node=other_node,
-        parameters=dict(one.partition("=")[::2] for one in parameters),
+        parameters=_pairs(parameters),
         size_gib=size_gib,
         larger_gib=larger_gib,
         fs_type=fs_type,
         attach_before_snapshot=attach_before_snapshot,
+        absent_snapshot=absent_snapshot,
         csi_sanity=csi_sanity,
     )
     given = [

@@ -32,6 +32,7 @@ class Wanted:
     larger_gib: int
     fs_type: str
     attach_before_snapshot: bool
+    absent_snapshot: str
     csi_sanity: str
 
 
@@ -117,5 +118,6 @@ def _subject(  # noqa: PLR0917 - one caller, right above
         larger_gib=wanted.larger_gib or size_gib + 1,
         fs_type=wanted.fs_type,
         attach_before_snapshot=wanted.attach_before_snapshot,
+        absent_snapshot=wanted.absent_snapshot,
         directory=directory,
     )

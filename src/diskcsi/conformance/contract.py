@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -16,10 +17,12 @@ import pytest
 from diskcsi.conformance.report import Result, Subject
 from diskcsi.model.capabilities import Capability
 from diskcsi.model.errors import MAYBE_RUNNING, NotFound
-from diskcsi.model.ids import NodeId, VolumeId
+from diskcsi.model.ids import NodeId, SnapshotId, VolumeId
 from diskcsi.model.volume import DiskSpec
 from diskcsi.ports.cloud import CloudCall, CloudProvider
-from diskcsi.testing.contract import World
+
+if TYPE_CHECKING:
+    from diskcsi.testing.contract import World
 
 MODULE = Path(__file__).with_name("promises.py")
 PATIENCE_S = 120.0
@@ -46,6 +49,8 @@ class _Fixtures:
     @pytest.fixture
     def world(self) -> World:
         """As the command line tells it."""
+        from diskcsi.testing.contract import World  # late: pytest has to see its asserts first
+
         subject, rules = self.subject, self.subject.provider.rules(self.subject.settings)
         return World(
             node=NodeId(subject.node),
@@ -55,6 +60,9 @@ class _Fixtures:
             snapshot_parameters=rules.snapshot_parameters({}),
             absent_volume=self.absent,
             absent_node=NodeId(f"{subject.node}0"),
+            absent_snapshot=SnapshotId(subject.absent_snapshot)
+            if subject.absent_snapshot
+            else None,
             size_gib=subject.size_gib,
             larger_gib=subject.larger_gib,
             attach_before_snapshot=subject.attach_before_snapshot,
@@ -86,7 +94,6 @@ def run(subject: Subject) -> Result:
         str(MODULE), f"--config-file={os.devnull}", f"--rootdir={subject.directory}", "-q",
         "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "asyncio_mode=auto",
         "-o", "asyncio_default_fixture_loop_scope=function",
-        "-W", "ignore::pytest.PytestAssertRewriteWarning",  # the command imported it before
     ]  # fmt: skip
     code = pytest.main(arguments, plugins=[_Fixtures(subject, absent, result)])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):

@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -37,8 +38,12 @@ async def run(subject: Subject, capabilities: Collection[Capability]) -> Result:
     begun_s = time.monotonic()
     try:
         async with processes.serving(subject) as pair:
-            await _Life(subject, pair, result).run(capabilities)
-    except (_Different, CallFailed, ProgramFailed, OSError, TimeoutError) as error:
+            life = _Life(subject, pair, result)
+            try:
+                await life.run(capabilities)
+            finally:
+                await life.clean_up(subject.node)
+    except (_Different, CallFailed, ProgramFailed, OSError, TimeoutError, ValueError) as error:
         result.failed += 1
         result.reason = str(error) or type(error).__name__
     result.seconds = time.monotonic() - begun_s
@@ -52,6 +57,22 @@ class _Life:
         self._sidecars = Sidecars(pair.controller)
         self._kubelet = Kubelet(pair.node, subject.directory)
         self._checksum = ""
+        self._made: list[str] = []
+        self._snapshots: list[str] = []
+
+    async def clean_up(self, node_id: str) -> None:
+        """Take away what is still there; after a good life nothing is, and each call says so."""
+        for volume_id in self._made:
+            for step in (
+                self._kubelet.unmount(volume_id),
+                self._sidecars.detach(volume_id, node_id),
+                self._sidecars.delete(volume_id),
+            ):
+                with suppress(CallFailed):
+                    await step
+        for snapshot_id in self._snapshots:
+            with suppress(CallFailed):
+                await self._sidecars.delete_snapshot(snapshot_id)
 
     async def run(self, capabilities: Collection[Capability]) -> None:
         told = await self._kubelet.register()
@@ -61,6 +82,7 @@ class _Life:
             parameters=self._subject.parameters, places=[told.segments] if told.segments else [],
         )  # fmt: skip
         volume = await self._sidecars.provision(claim)
+        self._made.append(volume.id)
         self._passed(f"made {volume.id} of {volume.size_gib} GiB")
         path = await self._mount(volume, told.node_id)
         self._checksum = await asyncio.to_thread(_write, path / "file")
@@ -79,6 +101,7 @@ class _Life:
         self, volume: Volume, node_id: str, capabilities: Collection[Capability]
     ) -> None:
         snapshot_id = await self._sidecars.snapshot(volume.id, f"snapshot-{uuid4()}")
+        self._snapshots.append(snapshot_id)
         self._passed(f"snapshot {snapshot_id}")
         if self._can(Capability.RESTORE, capabilities):
             claim = replace(
@@ -86,6 +109,7 @@ class _Life:
                 snapshot_id=snapshot_id,
             )  # fmt: skip
             copy = await self._sidecars.provision(claim)
+            self._made.append(copy.id)
             self._passed(f"restored as {copy.id}")
             await self._verify(copy, node_id)
             await self._sidecars.delete(copy.id)

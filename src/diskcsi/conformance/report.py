@@ -25,6 +25,7 @@ class Subject:
         node, other_node: two nodes of one zone; this process runs on the first one.
         size_gib, larger_gib: two sizes that the class allows.
         attach_before_snapshot: the cloud snapshots only disks that were attached once.
+        absent_snapshot: a well-formed id of no snapshot; empty when nobody told one.
         directory: takes sockets, logs and mounts.
     """
 
@@ -40,6 +41,7 @@ class Subject:
     larger_gib: int
     fs_type: str
     attach_before_snapshot: bool
+    absent_snapshot: str
     directory: Path
 
 

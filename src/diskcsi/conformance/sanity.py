@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import json
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -18,7 +19,6 @@ GIB: Final = 1024**3
 LIMIT_S: Final = 1800.0
 """Ninety specs; a real cloud takes a minute for some of them."""
 
-SUMMARY: Final = re.compile(r"(\d+) Passed \| (\d+) Failed \| (\d+) Pending \| (\d+) Skipped")
 HOW_TO_GET: Final = (
     "csi-sanity is not on the search path: `go install"
     " github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity@v5.5.0`, or --csi-sanity PATH"
@@ -33,6 +33,7 @@ def found(given: str) -> str | None:
 async def run(subject: Subject, binary: str, access: str) -> Result:
     """Every spec of what is advertised, on volumes of `mount` or `block` access."""
     result = Result(part=f"csi-sanity, {access}")
+    report = subject.directory / f"csi-sanity-{access}.json"
     begun_s = time.monotonic()
     try:
         async with processes.serving(subject) as pair:
@@ -47,28 +48,40 @@ async def run(subject: Subject, binary: str, access: str) -> Result:
                 f"--csi.testvolumeparameters={_parameters(subject)}",
                 f"--csi.testvolumeaccesstype={access}",
                 "--ginkgo.no-color",
+                f"--ginkgo.json-report={report}",
             ]
             code, output = await completed(command, timeout_s=LIMIT_S)
     except (ProgramFailed, TimeoutError) as error:
         result.reason = str(error) or f"csi-sanity did not end in {LIMIT_S:g} s"
     else:
-        _read(result, code, output)
+        _read(result, report, code, output)
     result.seconds = time.monotonic() - begun_s
     return result
 
 
-def _read(result: Result, code: int, output: str) -> None:
-    summary = SUMMARY.search(output)
-    if summary is None:
-        result.reason = f"csi-sanity ended with {code} and no summary:\n{output[-2000:]}"
+def _read(result: Result, report: Path, code: int, output: str) -> None:
+    if not report.exists():
+        result.reason = f"csi-sanity ended with {code} and no report:\n{output[-2000:]}"
         return
-    passed, failed, pending, skipped = map(int, summary.groups())
-    result.passed, result.failed = passed, failed
-    if skipped + pending:
-        result.skipped["specs of what is not advertised, or pending upstream"] = skipped + pending
-    if failed or code:
-        result.reason = "see csi-sanity's words above"
+    for suite in json.loads(report.read_text()):
+        for spec in suite["SpecReports"] or ():
+            _count(result, spec)
+    if result.failed or code:
+        result.reason = f"csi-sanity ended with {code}; its words are above"
         click.echo(output)
+
+
+def _count(result: Result, spec: Mapping[str, Any]) -> None:
+    """One spec, in the form that Ginkgo reports it (its types.SpecReport)."""
+    match spec["State"]:
+        case "passed":
+            result.passed += spec["LeafNodeType"] == "It"
+        case "skipped":
+            result.skipped[spec.get("Failure", {}).get("Message") or "no reason told"] += 1
+        case "pending":
+            result.skipped["csi-sanity itself leaves it out"] += 1
+        case _:
+            result.failed += 1
 
 
 def _parameters(subject: Subject) -> Path:
