@@ -112,6 +112,27 @@ async def test_drain_waits_for_flights_within_its_grace(tasks: TaskGroup) -> Non
     await asyncio.gather(*calls)
 
 
+async def test_a_flight_that_never_took_off_holds_nobody() -> None:
+    """The application ended in the moment it was begun."""
+
+    async def end() -> None:
+        raise KeyError("the application ends")
+
+    caller: asyncio.Task[bool] | None = None
+    with pytest.raises(ExceptionGroup):
+        async with TaskGroup() as group:
+            flights = Flights(tasks=group)
+            group.create_task(end())
+            caller = asyncio.get_running_loop().create_task(
+                flights.do("k", asyncio.Event().wait, budget_s=60)
+            )
+    assert caller is not None
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(1):
+            await caller
+    assert flights.running == 0
+
+
 async def test_callers_see_a_cancellation_when_the_application_ends() -> None:
     """A shutdown that overtakes a flight is told apart from a failure of the work."""
 

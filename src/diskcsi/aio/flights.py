@@ -81,8 +81,17 @@ class Flights:
         outcome: Future[Result] = asyncio.get_running_loop().create_future()
         outcome.add_done_callback(_look)  # nobody may be listening any more
         flight = self._now[key] = _Flight(outcome, arguments)
-        self._tasks.create_task(self._run(key, outcome, work, budget_s), name=f"flight {key}")
+        task = self._tasks.create_task(
+            self._run(key, outcome, work, budget_s), name=f"flight {key}"
+        )
+        task.add_done_callback(lambda _: self._land(key, flight))
         return flight
+
+    def _land(self, key: Hashable, flight: _Flight) -> None:
+        """Let the callers go even if the flight was cancelled before its first step."""
+        flight.outcome.cancel()
+        if self._now.get(key) is flight:
+            del self._now[key]
 
     async def _run(
         self,
