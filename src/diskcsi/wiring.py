@@ -32,6 +32,7 @@ from diskcsi.edge.services import Halves
 from diskcsi.host.linux.devices import LinuxDevices
 from diskcsi.host.linux.filesystems import LinuxFilesystems, may_grow_mounted_ext
 from diskcsi.host.linux.identity import Identity
+from diskcsi.host.linux.marks import LinuxMarks
 from diskcsi.host.linux.mounts import LinuxMounts
 from diskcsi.model.capabilities import Capability
 from diskcsi.model.ids import NodeId
@@ -165,6 +166,8 @@ async def _node(plan: Plan, rules: Rules, flights: Flights, stack: AsyncExitStac
         devices=devices,
         filesystems=LinuxFilesystems(may_grow_ext=may_grow_mounted_ext()),
         mounts=LinuxMounts(),
+        # beside the socket: kubelet keeps that directory when the plug-in's pod is replaced
+        marks=LinuxMarks(directory=Path(settings.socket_path).parent / "formatting"),
         rules=rules.devices,
         flights=flights,
         volumes=KeyedLock(),

@@ -18,6 +18,7 @@ from diskcsi.host.linux import mountinfo
 from diskcsi.host.linux.devices import LinuxDevices
 from diskcsi.host.linux.filesystems import LinuxFilesystems, may_grow_mounted_ext
 from diskcsi.host.linux.identity import Identity
+from diskcsi.host.linux.marks import LinuxMarks
 from diskcsi.host.linux.mounts import LinuxMounts
 from diskcsi.model.capabilities import AccessMode, BlockAccess, MountAccess, VolumeCapability
 from diskcsi.model.ids import VolumeId
@@ -130,6 +131,7 @@ class Machine:
             devices=self.devices,
             filesystems=self.filesystems,
             mounts=LinuxMounts(),
+            marks=LinuxMarks(directory=self.directory / "marks"),
             rules=DeviceRules(
                 serial=lambda volume_id, _: volume_id.removeprefix("d-"),
                 by_id_patterns=("virtio-{serial}",),

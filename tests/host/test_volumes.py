@@ -13,6 +13,7 @@ from diskcsi.model.capabilities import AccessMode
 from diskcsi.model.errors import AlreadyExists, WrongState
 from diskcsi.model.sizes import Capacity
 from diskcsi.node.requests import Expand, Publish, Stage
+from diskcsi.ports.host import FormatMark
 from tests.host.loops import MIB, Disk, Machine, tool
 
 pytestmark = pytest.mark.host
@@ -352,3 +353,39 @@ async def test_a_half_made_filesystem_is_refused_unchanged(node: Machine, fs_typ
     with pytest.raises(WrongState, match=reason):
         await node.stager.stage(disk.stage(node.staging, fs_type))
     assert (disk.digest(), node.mounts()) == (before, [])
+
+
+@pytest.mark.parametrize("again", ["here", "came-back"])
+async def test_a_format_that_was_cut_off_is_repeated_in_its_own_attachment_alone(
+    node: Machine, again: str
+) -> None:
+    """mkfs-interrupted: the kernel's word for the attachment changes when the device comes back."""
+    disk = node.plug("marked")
+    attachment = await node.devices.attachment(disk.device)
+    assert attachment is not None
+    mark = FormatMark(serial="marked", fs_type="ext4", attachment=attachment)
+    await node.deps.marks.put(disk.volume_id, mark)
+    await node.filesystems.make(disk.device, "ext4", None)
+    disk.digest()
+    disk.write(1024, bytes(1024))
+    if again == "came-back":
+        tool("losetup", "--detach", disk.path)
+        tool("losetup", disk.path, disk.image)
+        with pytest.raises(WrongState, match="its first bytes are not zero"):
+            await node.stager.stage(disk.stage(node.staging))
+        assert node.mounts() == []
+    else:
+        await node.stager.stage(disk.stage(node.staging))
+        assert await node.deps.marks.get(disk.volume_id) is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"serial": "x"}'])
+async def test_a_note_that_can_not_be_read_proves_nothing(node: Machine, content: str) -> None:
+    """Whatever a crash left of it."""
+    disk = node.plug("torn", 64)
+    await node.deps.marks.put(
+        disk.volume_id, FormatMark(serial="torn", fs_type="ext4", attachment="a")
+    )
+    for note in (node.directory / "marks").iterdir():
+        note.write_text(content)
+    assert await node.deps.marks.get(disk.volume_id) is None

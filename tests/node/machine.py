@@ -102,6 +102,7 @@ def machine(
         devices=host,
         filesystems=host,
         mounts=host,
+        marks=host,
         rules=DeviceRules(serial=serial_of),
         flights=Flights(tasks=tasks),
         volumes=KeyedLock(),

@@ -8,7 +8,6 @@ import pytest
 from diskcsi.model.capabilities import VolumeCapability
 from diskcsi.model.errors import (
     AlreadyExists,
-    DiskError,
     InvalidArgument,
     Pending,
     WrongState,
@@ -414,33 +413,6 @@ async def test_a_raw_device_needs_a_free_staging_path(node: Machine) -> None:
     )
     with pytest.raises(AlreadyExists):
         await node.stager.stage(RAW_STAGE)
-
-
-@pytest.mark.parametrize("left", ["head", "signature"])
-async def test_a_format_that_was_cut_off_is_never_repeated_unasked(
-    node: Machine, left: str
-) -> None:
-    """mkfs-interrupted: what looks half made may be somebody's data; the message says what to do."""
-    disk = node.host.plug("one")
-    node.host.fail("make", TimeoutError("mkfs.ext4 did not end"))
-    with pytest.raises(TimeoutError):
-        await node.stager.stage(STAGE)
-    disk.facts["head_is_zero"] = False
-    if left == "signature":
-        disk.facts["signatures"] = ("ext4",)
-    with pytest.raises(WrongState, match=r"format that was cut off, wipe all of it by hand"):
-        await node.stager.stage(STAGE)
-    assert disk.done == []
-
-
-async def test_a_format_that_left_nothing_is_repeated(node: Machine) -> None:
-    """mkfs-interrupted: a disk that is still proved blank is formatted by the next call."""
-    disk = node.host.plug("one")
-    node.host.fail("make", WrongState("mkfs.ext4 ended with 1: Cannot allocate memory"))
-    with pytest.raises(DiskError):
-        await node.stager.stage(STAGE)
-    await node.stager.stage(STAGE)
-    assert disk.done == ["make ext4"]
 
 
 async def test_a_failed_mount_is_told_and_leaves_nothing(node: Machine) -> None:

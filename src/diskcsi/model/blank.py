@@ -8,7 +8,7 @@ never counts as "nothing there".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 FAMILIES: Final = {"ext2": "ext", "ext3": "ext", "ext4": "ext"}
@@ -97,6 +97,22 @@ def judge(facts: DeviceFacts, expected: Expected) -> Verdict:
         return Refused(reasons=doubts) if doubts else Formatted(fs_type=facts.filesystem)
     doubts = tuple(_blankness_doubts(facts, expected))
     return Refused(reasons=doubts) if doubts else Blank()
+
+
+def is_half_made(facts: DeviceFacts, expected: Expected, fs_type: str) -> bool:
+    """Whether a format with `fs_type` that was cut off explains all that speaks against blankness.
+
+    It proves nothing alone: ask only where the device was proved blank before, and has been neither
+    mounted nor handed out nor away since. What a tool recognizes as a whole is never called so.
+    """
+    if facts.filesystem != "" or facts.signatures is None:
+        return False
+    if facts.head_is_zero is None or facts.tail_is_zero is None:
+        return False
+    if any(not same_family(name, fs_type) for name in facts.signatures):
+        return False
+    without = replace(facts, signatures=(), head_is_zero=True, tail_is_zero=True)
+    return judge(without, expected) == Blank()
 
 
 def identity_doubts(facts: DeviceFacts, expected: Expected) -> tuple[str, ...]:

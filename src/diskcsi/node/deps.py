@@ -10,7 +10,7 @@ from diskcsi.aio.flights import FlightConflict, Flights
 from diskcsi.aio.locks import KeyedLock
 from diskcsi.model.errors import Pending
 from diskcsi.model.ids import VolumeId
-from diskcsi.ports.host import BlockDevices, Device, Filesystems, Mount, Mounts
+from diskcsi.ports.host import BlockDevices, Device, Filesystems, FormatMarks, Mount, Mounts
 from diskcsi.ports.provider import DeviceRules
 from diskcsi.telemetry.logging import logger
 
@@ -30,6 +30,7 @@ class NodeDeps:
     devices: BlockDevices
     filesystems: Filesystems
     mounts: Mounts
+    marks: FormatMarks
     rules: DeviceRules
     flights: Flights
     volumes: KeyedLock[VolumeId]

@@ -6,43 +6,19 @@ staged otherwise is refused, never remounted under a workload's feet.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
-
 from diskcsi.model.blank import (
     MOUNTABLE,
-    Blank,
-    DeviceFacts,
-    Expected,
-    Formatted,
-    Refused,
-    Verdict,
     identity_doubts,
-    judge,
-    same_family,
 )
 from diskcsi.model.capabilities import MountAccess
 from diskcsi.model.errors import AlreadyExists, InvalidArgument, WrongState
 from diskcsi.model.ids import VolumeId
-from diskcsi.model.publish import SIZE_KEY
 from diskcsi.node.deps import NodeDeps
 from diskcsi.node.flags import made_for, mount_options
 from diskcsi.node.paths import is_published, raw_path, shows
+from diskcsi.node.prepare import Preparer, expected
 from diskcsi.node.requests import Stage
 from diskcsi.ports.host import Device, Mount
-from diskcsi.telemetry.logging import logger
-
-MKFS_OPTIONS_KEY: Final = "mkfsOptions"
-"""A class's own words for mkfs, in the volume's context; they replace the default ones."""
-
-UNTOUCHED: Final = (
-    "nothing on it was changed; if it holds nothing of worth, as after a format that was cut off,"
-    " wipe all of it by hand (blkdiscard --zeroout) and try again"
-)
-"""A half-made filesystem can't be told from somebody's data, so a person has to decide."""
-
-OMIT_CHECK_KEY: Final = "omitfsck"
-"""`true` in the volume's context: mount without a check."""
 
 
 class Stager:
@@ -50,6 +26,7 @@ class Stager:
 
     def __init__(self, *, deps: NodeDeps) -> None:
         self._deps = deps
+        self._preparer = Preparer(deps=deps)
 
     async def stage(self, request: Stage) -> None:
         """Make the volume ready at its staging path.
@@ -128,10 +105,13 @@ class Stager:
             raise _staged_otherwise(request, occupied)
         # a raw device is handed over whatever is on it, but only if it is the disk
         facts = await self._deps.devices.facts(device)
-        if doubts := identity_doubts(facts, self._expected(request)):
+        if doubts := identity_doubts(facts, expected(request, self._deps.rules)):
             raise WrongState(
                 f"device {device.path} is not disk {request.volume_id}: {'; '.join(doubts)}"
             )
+        await self._deps.marks.forget(
+            request.volume_id
+        )  # what is on it is the workload's from here
         await self._deps.mounts.make_file(place)
         await self._deps.mounts.bind(device.path, place, read_only=False)
 
@@ -143,71 +123,15 @@ class Stager:
         raw = await self._deps.living_mount_at(raw_path(request.staging_path, request.volume_id))
         if raw is not None:
             raise _staged_otherwise(request, raw)
-        fs_type = await self._prepared(request, device, access.fs_type)
+        fs_type = await self._preparer.prepare(request, device, access.fs_type)
         options = mount_options(
             access.mount_flags, fs_type=fs_type, read_only=request.capability.mode.read_only
         )
+        await self._deps.marks.forget(request.volume_id)
         await self._deps.mounts.make_directory(request.staging_path)
         await self._deps.mounts.mount(device, request.staging_path, fs_type, options)
         if "ro" not in options:
             await self._grow_mounted(device, fs_type, request.staging_path)
-
-    async def _prepared(self, request: Stage, device: Device, wanted: str) -> str:
-        """The filesystem on the device: found, checked and grown, or newly made."""
-        verdict = await self._verdict(request, device)
-        if isinstance(verdict, Refused):
-            raise WrongState(
-                f"device {device.path} of disk {request.volume_id} is left alone:"
-                f" {'; '.join(verdict.reasons)}",
-                hint=UNTOUCHED,
-            )
-        read_only = request.capability.mode.read_only
-        if isinstance(verdict, Blank):
-            return await self._made(request, device, wanted, read_only=read_only)
-        if wanted and not same_family(verdict.fs_type, wanted):
-            raise WrongState(
-                f"disk {request.volume_id} carries {verdict.fs_type}, and {wanted} is asked for",
-                hint="nothing on it was changed; ask for the filesystem that is there",
-            )
-        if not read_only and not await self._deps.mounts_of(device.number):
-            await self._check_and_grow(request, device, verdict)
-        return verdict.fs_type
-
-    async def _verdict(self, request: Stage, device: Device) -> Verdict:
-        facts = await self._deps.devices.facts(device)
-        verdict = judge(facts, self._expected(request))
-        logger().info(
-            "device judged",
-            device=device.path,
-            verdict=type(verdict).__name__,
-            reasons=list(verdict.reasons) if isinstance(verdict, Refused) else [],
-            **_told(facts),
-        )
-        return verdict
-
-    def _expected(self, request: Stage) -> Expected:
-        serial = self._deps.rules.serial(request.volume_id, request.publish_context)
-        return Expected(serial=serial, size_bytes=_size_told(request.publish_context))
-
-    async def _made(self, request: Stage, device: Device, wanted: str, *, read_only: bool) -> str:
-        if read_only:
-            raise WrongState(
-                f"disk {request.volume_id} is blank, and it is asked for read-only",
-                hint="use it once with a mode that may write",
-            )
-        fs_type = wanted or self._deps.default_fs_type
-        given = request.volume_context.get(MKFS_OPTIONS_KEY, "").split()
-        await self._deps.filesystems.make(device, fs_type, given or None)
-        return fs_type
-
-    async def _check_and_grow(self, request: Stage, device: Device, found: Formatted) -> None:
-        filesystems = self._deps.filesystems
-        if self._deps.check_filesystems and not _check_omitted(request.volume_context):
-            await filesystems.check(device, found.fs_type)
-        if not filesystems.can_grow_mounted(found.fs_type) and await filesystems.needs_growth(
-            device, found.fs_type
-        ):
-            await filesystems.grow(device, found.fs_type, None)
 
     async def _grow_mounted(self, device: Device, fs_type: str, path: str) -> None:
         filesystems = self._deps.filesystems
@@ -217,6 +141,7 @@ class Stager:
             await filesystems.grow(device, fs_type, path)
 
     async def _unstage(self, volume_id: VolumeId, staging_path: str) -> None:
+        await self._deps.marks.forget(volume_id)
         raw = raw_path(staging_path, volume_id)
         for place in (raw, staging_path):
             while (there := await self._deps.mount_at(place)) is not None:
@@ -232,15 +157,6 @@ class Stager:
                     f"volume {volume_id} is still mounted at {mount.path}",
                     hint="unpublish it there first",
                 )
-
-
-def _size_told(context: Mapping[str, str]) -> int | None:
-    told = context.get(SIZE_KEY, "")
-    return int(told) if told.isdigit() else None
-
-
-def _check_omitted(context: Mapping[str, str]) -> bool:
-    return context.get(OMIT_CHECK_KEY, "").strip().lower() == "true"
 
 
 def _refuse_other_staging(
@@ -259,18 +175,3 @@ def _staged_otherwise(request: Stage, there: Mount) -> AlreadyExists:
         f" is asked for volume {request.volume_id}",
         hint="unstage it first",
     )
-
-
-def _told(facts: DeviceFacts) -> dict[str, object]:
-    return {
-        "serial": facts.serial,
-        "size_bytes": facts.size_bytes,
-        "filesystem": facts.filesystem,
-        "signatures": facts.signatures,
-        "head_is_zero": facts.head_is_zero,
-        "tail_is_zero": facts.tail_is_zero,
-        "partitions": facts.partitions,
-        "holders": facts.holders,
-        "mounts": facts.mounts,
-        "exclusive": facts.exclusive,
-    }

@@ -1,6 +1,6 @@
 """What the node's rules ask of the machine they run on.
 
-Three roles: block devices, filesystems, mounts. An implementation tells what is there and does
+Four roles: block devices, filesystems, mounts, notes of formats that run. An implementation tells what is there and does
 what it is told; whether that is wise is decided above it. Errors are those of
 `diskcsi.model.errors`; a tool that fails gives `WrongState` with the tool's own words.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from diskcsi.model.blank import DeviceFacts
+from diskcsi.model.ids import VolumeId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,43 @@ class FilesystemUsage:
     inodes_free: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatMark:
+    """A note that a device, proved blank, is being formatted.
+
+    Attributes:
+        attachment: as `BlockDevices.attachment` told it when the device was proved blank.
+    """
+
+    serial: str
+    fs_type: str
+    attachment: str
+
+
+class FormatMarks(Protocol):
+    """Notes of this machine that outlive the process, one for each volume."""
+
+    async def put(self, volume_id: VolumeId, mark: FormatMark) -> None:
+        """Keep it; it is durable on return.
+
+        Raises:
+            WrongState: it can't be kept.
+        """
+        ...
+
+    async def get(self, volume_id: VolumeId) -> FormatMark | None:
+        """The note, None when there is none that can be read."""
+        ...
+
+    async def forget(self, volume_id: VolumeId) -> None:
+        """Remove the note; absent is fine.
+
+        Raises:
+            WrongState: it is there and can't be removed.
+        """
+        ...
+
+
 class BlockDevices(Protocol):
     """Devices, recognized by their serial alone."""
 
@@ -85,6 +123,13 @@ class BlockDevices(Protocol):
 
     async def serial_of(self, device: Device) -> str | None:
         """What the device says of itself, None when it says nothing."""
+        ...
+
+    async def attachment(self, device: Device) -> str | None:
+        """A word for this very attachment, None when it can't be told.
+
+        It is another one once the device went and came back, or the machine was restarted.
+        """
         ...
 
     async def facts(self, device: Device) -> DeviceFacts:

@@ -17,7 +17,8 @@ from typing import Final
 
 from diskcsi.model.blank import DeviceFacts, same_family
 from diskcsi.model.errors import Pending, WrongState
-from diskcsi.ports.host import Device, FilesystemUsage, Mount
+from diskcsi.model.ids import VolumeId
+from diskcsi.ports.host import Device, FilesystemUsage, FormatMark, Mount
 
 GIB: Final = 1024**3
 LOOK_S: Final = 0.1
@@ -34,6 +35,7 @@ class FakeDisk:
         filesystem_bytes: how much of the device the filesystem uses.
         done: what tools changed on it, in order, such as `make ext4` and `grow ext4`.
         facts: facts that differ from what the fields above would give.
+        attachment: None where the machine can't tell one attachment from the next.
     """
 
     serial: str | None
@@ -43,6 +45,7 @@ class FakeDisk:
     filesystem_bytes: int = 0
     done: list[str] = field(default_factory=list)
     facts: dict[str, object] = field(default_factory=dict)
+    attachment: str | None = "start-1/1"
 
     @property
     def device(self) -> Device:
@@ -55,7 +58,7 @@ class FakeDisk:
 
 
 class FakeHost:
-    """Implements `BlockDevices`, `Filesystems` and `Mounts` at once.
+    """Implements `BlockDevices`, `Filesystems`, `Mounts` and `FormatMarks` at once.
 
     Args:
         may_grow_ext: whether a mounted ext4 may grow here.
@@ -79,6 +82,7 @@ class FakeHost:
         self.directories: set[str] = {"/"}
         self.filled: set[str] = set()
         self.calls: list[str] = []
+        self.marks: dict[VolumeId, FormatMark] = {}
         self._failures: defaultdict[str, deque[Exception]] = defaultdict(deque)
         self._gates: dict[str, asyncio.Event] = {}
 
@@ -142,6 +146,26 @@ class FakeHost:
         """What the disk was plugged with."""
         await self._enter("serial_of")
         return self._disk(device).serial
+
+    async def attachment(self, device: Device) -> str | None:
+        """The disk's field."""
+        await self._enter("attachment")
+        return self._disk(device).attachment
+
+    async def put(self, volume_id: VolumeId, mark: FormatMark) -> None:
+        """Kept over restarts."""
+        await self._enter("put")
+        self.marks[volume_id] = mark
+
+    async def get(self, volume_id: VolumeId) -> FormatMark | None:
+        """As it was put."""
+        await self._enter("get")
+        return self.marks.get(volume_id)
+
+    async def forget(self, volume_id: VolumeId) -> None:
+        """Absent is fine."""
+        await self._enter("forget")
+        self.marks.pop(volume_id, None)
 
     async def facts(self, device: Device) -> DeviceFacts:
         """What the fields give, but for what the disk's own `facts` say."""

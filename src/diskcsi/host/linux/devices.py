@@ -20,6 +20,9 @@ from diskcsi.ports.host import Device
 SECTOR_BYTES: Final = 512
 """Sysfs tells sizes in these, whatever the device's own block is (Linux, ABI/stable/sysfs-block)."""
 
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+"""Another one after every start of the machine (random(4))."""
+
 LOOK_FIRST_S: Final = 0.05
 LOOK_MAX_S: Final = 0.5
 """A look reads a few files of sysfs; an attached disk appears within a second or two."""
@@ -67,6 +70,11 @@ class LinuxDevices:
     async def serial_of(self, device: Device) -> str | None:
         """What it says of itself."""
         return await asyncio.to_thread(self._identity.serial, Path(device.path).name)
+
+    async def attachment(self, device: Device) -> str | None:
+        """The kernel numbers devices as they come (sysfs, diskseq), from one start to the next."""
+        block = self._identity.sysfs_root / "block" / Path(device.path).name
+        return await asyncio.to_thread(_attachment, block)
 
     async def facts(self, device: Device) -> DeviceFacts:
         """Everything that bears on whether it is blank."""
@@ -151,6 +159,14 @@ class LinuxDevices:
     def _serials(self) -> list[str]:
         told = ((name, self._identity.serial(name)) for name in self._identity.names())
         return [f"{name} with {serial}" for name, serial in told if serial]
+
+
+def _attachment(block: Path) -> str | None:
+    try:
+        start, come = BOOT_ID.read_text().strip(), (block / "diskseq").read_text().strip()
+    except OSError:
+        return None
+    return f"{start}/{come}"
 
 
 def _names_below(block: Path) -> Iterator[str]:
