@@ -36,12 +36,11 @@ BY_CODE: Final[Mapping[str, Kind]] = {
     **_rows(NotFound, """
         InvalidDiskId.NotFound InvalidInstanceId.NotFound InvalidSnapshotId.NotFound
         InvalidSnapshot.NotFound Forbidden.DiskNotFound Forbidden.InstanceNotFound
-        InvalidResourceId.NotFound
     """),
     **_rows(AlreadyExists, "IdempotentParameterMismatch InvalidIdempotenceParameter.Mismatch"),
     **_rows(Denied, """
         Forbidden Forbidden.RAM Forbidden.Unauthorized Forbidden.SubUser Forbbiden.SubUser
-        Forbedden.NotSupportRAM NoPermission NoPermission.Tag NotAuthorized UserNotInTheWhiteList
+        Forbedden.NotSupportRAM NoPermission NotAuthorized UserNotInTheWhiteList
         InvalidDiskCategory.ValueUnauthorized UnsupportedOperation
         InvalidParameter.KMSKeyId.CMKUnauthorized InvalidParameter.KMSKeyId.KMSUnauthorized
     """),
@@ -49,8 +48,8 @@ BY_CODE: Final[Mapping[str, Kind]] = {
         InvalidDataDiskCategory.NotSupported InvalidDataDiskCategory.ValueNotSupported
         InvalidDiskCategory.NotSupported InvalidDiskCategory.ValueNotSupported
         InvalidDiskSizeOrCategory Zone.NotOnSale OperationDenied OperationDenied.NoStock
-        OperationDenied.QuotaExceed OperationDenied.ZoneNotAllowed
-        OperationDenied.CloudSSDNotSupported OperationDenied.ZoneNotSupportMultiAttachDisk
+        OperationDenied.ZoneNotAllowed OperationDenied.CloudSSDNotSupported
+        OperationDenied.ZoneNotSupportMultiAttachDisk
         InvalidPerformanceLevel.Malformed InvalidPerformanceLevel.ValueNotSupported
         QuotaExceed.DiskCapacity QuotaExceed.PortableCloudDisk QuotaExceed.PostPaidDisk
         QuotaExceed.ElasticQuota QuotaExceeded.PostpaidDataDiskCapacity QuotaExceed.Snapshot
@@ -64,7 +63,7 @@ BY_CODE: Final[Mapping[str, Kind]] = {
         InvalidProvisionedIops.LimitExceed InvalidBurstingEnabled.DiskSizeTooSmall
         InvalidDiskSize.NotSupportMultiAttachDisk
     """),
-    **_rows(InUse, "InvalidDisk.InUse DiskStillAttached DependencyViolation"),
+    **_rows(InUse, "InvalidDisk.InUse DiskStillAttached"),
     **_rows(Pending, """
         LastTokenProcessing IdempotentProcessing LastOrderProcessing OperationConflict
         Operation.Conflict InvalidOperation.Conflict DisksDetachingOnEcsExceeded
@@ -73,7 +72,7 @@ BY_CODE: Final[Mapping[str, Kind]] = {
         IncorrectDiskStatus.CreatingSnapshot IncorrectDiskStatus.TooManyCreatingSnapshots
         IncorrectDiskStatus.Transferring IncorrectDiskStatus.InReplication
         DISK_HAS_CREATING_SNAPSHOT DiskCreatingSnapshot InvalidStatus.Upgrading
-        InvalidStatus.DiskNotReady InvalidOperation.DiskDetachingFromThisEcs
+        InvalidOperation.DiskDetachingFromThisEcs
         InvalidSnapshotId.NotReady InvalidSnapshot.NotReady
         InvalidOperation.RelatedSnapshotNotFinished QuotaExceed.ConcurrentSnapshotQuota
     """),
@@ -84,16 +83,16 @@ BY_CODE: Final[Mapping[str, Kind]] = {
         InvalidInstanceType.NotSupportMultiAttachDisk InvalidInstanceType.NvmeUnsupported
         InvalidInstanceType.NvmeRequired InvalidInstanceStatus.NotRunning
         InvalidOperation.InstanceTypeNotSupportOnlineResize InvalidRegion.NotSupport
-        InvalidOperation.MultiAttachDiskNotSupportResizeOnline InvalidOperation.MultiAttachDisk
+        InvalidOperation.MultiAttachDiskNotSupportResizeOnline
         InvalidDiskSize.NotSupportResizeOnline IncorrectDiskStatus.NeverAttached
         IncorrectDiskStatus.NeverUsed IncorrectDiskStatus.Invalid DiskId.ValueNotSupported
         DiskCategory.OperationNotSupported InvalidDiskStatus.DeleteProtection SnapshotCreatedDisk
         SnapshotCreatedImage InvalidOperation.ResourceManagedByCloudProduct
         InvalidOperation.OtherInstanceUnsupported InvalidOperation.DiskCategoryUnsupported
-        DeleteWithInstance.Conflict InvalidInstance.ZoneConflict DiskInCoolingPeriod
+        DeleteWithInstance.Conflict InvalidInstance.ZoneConflict
         InvalidParameter.KMSKeyId.CMKNotEnabled InvalidKMSKeyId.NotFound DiskInArrears
         InstanceExpiredOrInArrears InstanceLockedForSecurity IncorrectInstanceStatus.NotSupportESSD
-        InvalidOperation.InstanceTypeNotSupport
+        InvalidOperation.InstanceTypeNotSupport DependencyViolation
     """),
     **_rows(Unreachable, """
         InvalidAccessKeyId.NotFound InvalidAccessKeyId.Inactive Forbidden.AccessKeyDisabled
@@ -137,7 +136,7 @@ BY_CODE: Final[Mapping[str, Kind]] = {
         InvalidLockReason.NotFound InvalidStatus.NotFound InvalidUsage
         InvalidSnapshotType.NotFound Invalid.NextToken InvalidAction InvalidAction.NotFound
         InvalidApi.NotFound InvalidVersion InvalidParameter.Format UnsupportedHTTPMethod
-        MissingAction MissingVersion DryRunOperation
+        MissingAction MissingVersion
     """),
 }  # fmt: skip
 """Every code of the calls we make, as the API pages and the field know them."""
@@ -145,7 +144,6 @@ BY_CODE: Final[Mapping[str, Kind]] = {
 BY_CALL: Final[Mapping[tuple[str, str], Kind]] = {
     ("AttachDisk", "IncorrectDiskStatus"): InUse,
     ("DeleteDisk", "IncorrectDiskStatus"): InUse,
-    ("DetachDisk", "DependencyViolation"): WrongState,
     # we grow only past what a read told: equal or smaller means that the read was old
     ("ResizeDisk", "InvalidDiskSize"): Pending,
     ("ResizeDisk", "InvalidDiskSize.TooSmall"): Pending,
@@ -153,7 +151,6 @@ BY_CALL: Final[Mapping[tuple[str, str], Kind]] = {
     ("ResizeDisk", "InvalidDiskCategory.NotSupported"): WrongState,
     ("ResizeDisk", "QuotaExceed.DiskCapacity"): OutOfRange,
     ("ResizeDisk", "QuotaExceeded.PostpaidDataDiskCapacity"): OutOfRange,
-    ("DeleteSnapshot", "IncorrectDiskStatus.CreatingSnapshot"): Pending,
 }
 """Where one call gives a code another meaning."""
 
