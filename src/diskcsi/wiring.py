@@ -32,6 +32,7 @@ from diskcsi.edge.services import Halves
 from diskcsi.host.linux.devices import LinuxDevices
 from diskcsi.host.linux.filesystems import LinuxFilesystems, may_grow_mounted_ext
 from diskcsi.host.linux.identity import Identity
+from diskcsi.host.linux.kubelet import LinuxKubeletRecords
 from diskcsi.host.linux.marks import LinuxMarks
 from diskcsi.host.linux.mounts import LinuxMounts
 from diskcsi.model.capabilities import Capability
@@ -185,6 +186,10 @@ async def _node(plan: Plan, rules: Rules, flights: Flights, stack: AsyncExitStac
             source=source,
             devices=devices,
             mounts=deps.mounts,
+            records=LinuxKubeletRecords(
+                root=Path(settings.kubelet_root_dir), driver=plan.driver_name
+            ),
+            serial=rules.devices.serial,
             segments=rules.segments,
             volume_limit=rules.volume_limit,
             max_volumes=settings.max_volumes_per_node,

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from diskcsi.model.errors import Unreachable
-from diskcsi.model.ids import NodeId
+from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.node.info import NodeInformer
 from diskcsi.node.requests import Stage
 from diskcsi.ports.node_facts import NodeFacts
-from tests.node.machine import RAW_STAGE, STAGE, Machine
+from tests.node.machine import RAW_STAGE, STAGE, VOLUME, Machine, serial_of
 
 FACTS = NodeFacts(
     node_id=NodeId("i-1"), zone="z1", region="r1", instance_type="large",
@@ -42,6 +42,8 @@ def inform(node: Machine) -> Inform:
             source=Source(facts),
             devices=node.host,
             mounts=node.host,
+            records=node.host,
+            serial=serial_of,
             segments=lambda known: {"zone": known.zone},
             volume_limit={"large": 4}.get,
             max_volumes=max_volumes,
@@ -69,6 +71,32 @@ async def test_disks_staged_as_volumes_are_not_foreign(
     node.host.plug("one")
     await node.stager.stage(request_)
     assert (await inform().info()).max_volumes == 3
+
+
+async def test_volumes_of_a_restarted_machine_are_not_foreign(
+    node: Machine, inform: Inform
+) -> None:
+    """node-reboot-staged: they are attached and not mounted yet when kubelet asks."""
+    node.host.recorded = {VOLUME}
+    assert (await inform().info()).max_volumes == 3
+
+
+async def test_a_volume_that_is_recorded_and_mounted_counts_once(
+    node: Machine, inform: Inform
+) -> None:
+    """As it is while the machine runs."""
+    node.host.plug("one")
+    await node.stager.stage(STAGE)
+    node.host.recorded = {VOLUME}
+    assert (await inform().info()).max_volumes == 3
+
+
+async def test_a_record_of_a_disk_that_is_gone_frees_no_place(
+    node: Machine, inform: Inform
+) -> None:
+    """Only what is attached takes a place."""
+    node.host.recorded = {VolumeId("d-gone")}
+    assert (await inform().info()).max_volumes == 2
 
 
 @pytest.mark.parametrize(

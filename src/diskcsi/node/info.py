@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from diskcsi.model.ids import VolumeId
 from diskcsi.model.topology import Segments
 from diskcsi.node.paths import is_staging
 from diskcsi.node.requests import Info
-from diskcsi.ports.host import BlockDevices, Mounts
+from diskcsi.ports.host import BlockDevices, KubeletRecords, Mounts
 from diskcsi.ports.node_facts import NodeFacts, NodeFactsSource
 
 
@@ -15,6 +16,7 @@ class NodeInformer:
     """Tells of this node.
 
     Args:
+        serial: the serial of a disk by its volume's id and no context.
         max_volumes: the operator's own word; 0 leaves it to the machine's type.
         volume_limit: how many disks a machine type takes, None when unknown.
     """
@@ -25,6 +27,8 @@ class NodeInformer:
         source: NodeFactsSource,
         devices: BlockDevices,
         mounts: Mounts,
+        records: KubeletRecords,
+        serial: Callable[[VolumeId, Mapping[str, str]], str],
         segments: Callable[[NodeFacts], Segments],
         volume_limit: Callable[[str], int | None],
         max_volumes: int,
@@ -32,6 +36,8 @@ class NodeInformer:
         self._source = source
         self._devices = devices
         self._mounts = mounts
+        self._records = records
+        self._serial = serial
         self._segments = segments
         self._volume_limit = volume_limit
         self._max_volumes = max_volumes
@@ -55,15 +61,19 @@ class NodeInformer:
             return 0
         if facts.attached_serials is None:
             return total
-        foreign = len(facts.attached_serials) - await self._staged_here(facts.attached_serials)
-        return max(total - foreign, 1)
+        foreign = facts.attached_serials - await self._mounted() - await self._recorded()
+        return max(total - len(foreign), 1)
 
-    async def _staged_here(self, serials: frozenset[str]) -> int:
-        """How many of the attached disks are mounted as volumes of this driver."""
+    async def _mounted(self) -> set[str]:
+        """Serials of disks that are mounted as volumes."""
         staged = {mount.number for mount in await self._mounts.table() if is_staging(mount.path)}
         found: set[str] = set()
         for number in staged:
             device = await self._devices.numbered(number)
             serial = await self._devices.serial_of(device) if device else None
-            found |= {serial} & serials if serial else set()
-        return len(found)
+            found |= {serial} if serial else set()
+        return found
+
+    async def _recorded(self) -> set[str]:
+        """Serials of disks that kubelet is about to stage again, after the machine's restart."""
+        return {self._serial(volume_id, {}) for volume_id in await self._records.staged()}

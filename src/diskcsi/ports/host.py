@@ -1,13 +1,14 @@
 """What the node's rules ask of the machine they run on.
 
-Four roles: block devices, filesystems, mounts, notes of formats that run. An implementation tells what is there and does
+Five roles: block devices, filesystems, mounts, notes of formats that run, and what kubelet has
+written down. An implementation tells what is there and does
 what it is told; whether that is wise is decided above it. Errors are those of
 `diskcsi.model.errors`; a tool that fails gives `WrongState` with the tool's own words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -223,4 +224,12 @@ class Mounts(Protocol):
 
     async def resolve(self, path: str) -> str:
         """The path as the mount table shows it: absolute, without links; it need not exist."""
+        ...
+
+
+class KubeletRecords(Protocol):
+    """What kubelet has written down, and keeps when the machine is restarted."""
+
+    async def staged(self) -> Collection[VolumeId]:
+        """Volumes of this driver that are staged, or were when the machine stopped."""
         ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -58,7 +58,7 @@ class FakeDisk:
 
 
 class FakeHost:
-    """Implements `BlockDevices`, `Filesystems`, `Mounts` and `FormatMarks` at once.
+    """Implements `BlockDevices`, `Filesystems`, `Mounts`, `FormatMarks` and `KubeletRecords`.
 
     Args:
         may_grow_ext: whether a mounted ext4 may grow here.
@@ -69,6 +69,7 @@ class FakeHost:
         busy: paths that can't be unmounted.
         files: empty files; `directories` likewise, `filled` are those with other content.
         calls: the names of all calls, in order.
+        recorded: volumes that kubelet has written down as staged.
     """
 
     def __init__(self, *, may_grow_ext: bool = False, wait_s: float = 30.0) -> None:
@@ -82,6 +83,7 @@ class FakeHost:
         self.directories: set[str] = {"/"}
         self.filled: set[str] = set()
         self.calls: list[str] = []
+        self.recorded: set[VolumeId] = set()
         self.marks: dict[VolumeId, FormatMark] = {}
         self._failures: defaultdict[str, deque[Exception]] = defaultdict(deque)
         self._gates: dict[str, asyncio.Event] = {}
@@ -280,6 +282,11 @@ class FakeHost:
         if there.path in self.busy:
             raise WrongState(f"{path}: target is busy")
         self.mounted.remove(there)
+
+    async def staged(self) -> Collection[VolumeId]:
+        """As set."""
+        await self._enter("staged")
+        return self.recorded
 
     async def make_directory(self, path: str) -> None:
         """With its parents."""

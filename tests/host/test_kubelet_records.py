@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from diskcsi.host.linux.kubelet import LinuxKubeletRecords
+
+CSI = "plugins/kubernetes.io/csi"
+
+
+def _record(root: Path, place: str, **told: str) -> None:
+    path = root / CSI / place / "vol_data.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(told))
+
+
+async def test_records_of_every_kind_of_volume_are_found(tmp_path: Path) -> None:
+    """Filesystems, as new and as old kubelets stage them, and raw devices."""
+    for place, volume_id in (("disk.x/0a1b", "d-1"), ("pv/pvc-2", "d-2")):
+        _record(tmp_path, place, driverName="disk.x", volumeHandle=volume_id)
+    _record(tmp_path, "volumeDevices/pvc-3/data", driverName="disk.x", volumeHandle="d-3")
+    records = LinuxKubeletRecords(root=tmp_path, driver="disk.x")
+    assert await records.staged() == {"d-1", "d-2", "d-3"}
+
+
+async def test_records_of_other_drivers_are_left_out(tmp_path: Path) -> None:
+    """Their disks are not ours, though kubelet keeps them in one place."""
+    _record(tmp_path, "pv/pvc-1", driverName="disk.y", volumeHandle="d-1")
+    _record(tmp_path, "disk.y/0a1b", driverName="disk.y", volumeHandle="d-2")
+    assert await LinuxKubeletRecords(root=tmp_path, driver="disk.x").staged() == frozenset()
+
+
+async def test_a_record_that_can_not_be_read_counts_as_none(tmp_path: Path) -> None:
+    """Whatever a crash left of it; the others count."""
+    _record(tmp_path, "disk.x/whole", driverName="disk.x", volumeHandle="d-1")
+    _record(tmp_path, "disk.x/keyless", driverName="disk.x")
+    _record(tmp_path, "disk.x/torn")
+    (tmp_path / CSI / "disk.x/torn/vol_data.json").write_text("{")
+    assert await LinuxKubeletRecords(root=tmp_path, driver="disk.x").staged() == {"d-1"}
+
+
+async def test_a_machine_without_kubelet_has_no_records(tmp_path: Path) -> None:
+    """As where the driver is tried out by hand."""
+    records = LinuxKubeletRecords(root=tmp_path / "none", driver="disk.x")
+    assert await records.staged() == frozenset()
