@@ -27,6 +27,14 @@ WIRE_TYPES: Final = {
 MAX_VARINT_BYTES: Final = 10
 """A 64-bit number in groups of seven bits."""
 
+MAP_PARTS: Final = (1, 2)
+"""Key and value of a map's entry (language guide, "Maps"); no encoder sends more."""
+
+MAX_VARINT: Final = 2**64 - 1
+
+MAX_FIELD_NUMBER: Final = 2**29 - 1
+"""The highest that the language lets a contract give."""
+
 M = TypeVar("M", bound=Message)
 
 
@@ -63,9 +71,9 @@ def _check_content(content: Any, proto_type: str, kind: Any, where: str) -> None
     if proto_type == "string":
         _check_text(content, where)
     elif proto_type == "map":
-        for _, wire_type, text in _fields(content, where):
-            if wire_type != LENGTH:  # CSI's maps are all from text to text
-                raise Malformed(f"field {where} has an entry of the wrong wire type")
+        for number, wire_type, text in _fields(content, where):
+            if wire_type != LENGTH or number not in MAP_PARTS:  # CSI's maps are from text to text
+                raise Malformed(f"field {where} has an entry that is no pair of texts")
             _check_text(text, where)
     elif proto_type == "enum" and content not in {member.value for member in kind}:
         raise Malformed(f"field {where} has the unknown value {content}")
@@ -86,8 +94,8 @@ def _fields(data: bytes, where: str) -> Iterator[tuple[int, int, Any]]:
     while at < len(data):
         tag, at = _varint(data, at, where)
         number, wire_type = tag >> 3, tag & 7
-        if number == 0:
-            raise Malformed(f"{where} has a field without a number")
+        if not 0 < number <= MAX_FIELD_NUMBER:
+            raise Malformed(f"{where} has a field of no possible number")
         if wire_type == VARINT:
             value, at = _varint(data, at, where)
             yield number, wire_type, value
@@ -109,6 +117,8 @@ def _varint(data: bytes, at: int, where: str) -> tuple[int, int]:
     for place, byte in enumerate(data[at : at + MAX_VARINT_BYTES]):
         value |= (byte & 0x7F) << (7 * place)
         if byte < 0x80:  # noqa: PLR2004 - the highest bit says that more follows
+            if value > MAX_VARINT:
+                raise Malformed(f"{where} has a number of more than 64 bits")
             return value, at + place + 1
     raise Malformed(f"{where} ends in the middle of a number")
 
