@@ -178,3 +178,17 @@ class AttachmentPromises(Chapter):
         await account.attach(disk.id, world.node)
         held = await account.attach(disk.id, world.other_node)
         assert held.attached_to == {world.node, world.other_node}
+
+    @pytest.mark.needs(Capability.MULTI_ATTACH)
+    async def test_a_shared_disk_that_leaves_one_node_stays_on_the_other(
+        self, account: Account, world: World
+    ) -> None:
+        """The other one's workload goes on."""
+        if world.shared_parameters is None:
+            pytest.skip("this world has no class whose disks are shared")
+        shared = world.shared_parameters
+        disk = await account.make(parameters=shared, kind=shared.kinds[0])
+        for node in (world.node, world.other_node):
+            await account.attach(disk.id, node)
+        held = await account.detach(disk.id, world.node)
+        assert held.attached_to == {world.other_node}
