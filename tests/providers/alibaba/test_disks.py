@@ -12,6 +12,7 @@ from mockcloud.faults import Fault
 
 from diskcsi.model.errors import (
     AlreadyExists,
+    Denied,
     DiskError,
     Exhausted,
     InUse,
@@ -326,6 +327,16 @@ async def test_a_lost_reply_to_a_creation_is_an_unknown_outcome(
         await ecs.create_disk(disk_spec())
 
     assert len(await ecs.find_disks("pvc-1")) == 1
+
+
+async def test_a_denied_call_names_the_right_that_is_missing(ecs: EcsCloud, world: Cloud) -> None:
+    """The cloud's own word on it reaches the person who can grant it."""
+    key = default_world().keys[0]
+    world.auth.replace_keys({key.id: replace(key, denied=frozenset({"CreateDisk"}))})
+    with pytest.raises(Denied) as caught:
+        await ecs.create_disk(disk_spec())
+
+    assert caught.value.hint == "grant the RAM action ecs:CreateDisk to the driver's user"
 
 
 async def test_a_throttled_creation_made_nothing(ecs: EcsCloud, world: Cloud) -> None:

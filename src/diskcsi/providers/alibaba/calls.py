@@ -84,7 +84,7 @@ def understood(action: str) -> Iterator[None]:
     """
     try:
         yield
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         kind = UnknownOutcome if mutating(action) else Unreachable
         raise kind(
             f"{action}: the answer can't be read: {type(error).__name__} {error}",

@@ -19,6 +19,7 @@ from diskcsi.providers.alibaba.shapes import (
     refuse_malformed,
     tag_list,
     tags_of,
+    told_id,
     wrapped,
 )
 from diskcsi.providers.alibaba.tokens import client_token
@@ -81,7 +82,7 @@ class EcsDisks:
         """CreateDisk, with a token made of the name."""
         answer = await self._calls.call(build("CreateDisk", self._creation(spec)))
         with understood("CreateDisk"):
-            return VolumeId(str(answer["DiskId"]))
+            return VolumeId(told_id(DISK_ID, answer, "DiskId"))
 
     async def delete_disk(self, volume_id: VolumeId) -> None:
         """DeleteDisk."""
@@ -189,7 +190,7 @@ def _disk(told: Mapping[str, Any]) -> Disk:
     settled = DiskState.IN_USE if holders else DiskState.AVAILABLE
     source = str(told.get("SourceSnapshotId") or "")
     return Disk(
-        id=VolumeId(str(told["DiskId"])),
+        id=VolumeId(told_id(DISK_ID, told, "DiskId")),
         size_gib=int(told["Size"]),
         state=STATES.get(str(told.get("Status")), settled),
         name=tags.get(NAME_TAG, ""),
@@ -207,4 +208,4 @@ def _holders(told: Mapping[str, Any]) -> list[str]:
     holders = wrapped(told, "Attachments", "Attachment")
     if told.get("MultiAttach") == SHARED:
         holders += wrapped(told, "MountInstances", "MountInstance")
-    return [str(one["InstanceId"]) for one in holders]
+    return [told_id(INSTANCE_ID, one, "InstanceId") for one in holders]

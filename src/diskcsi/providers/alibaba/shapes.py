@@ -30,6 +30,18 @@ def refuse_malformed(form: re.Pattern[str], value: str, what: str) -> None:
         raise NotFound(f"{what} {value!r} does not exist: this is no {what} id")
 
 
+def told_id(form: re.Pattern[str], told: Mapping[str, Any], member: str) -> str:
+    """The id that an answer tells.
+
+    Raises:
+        KeyError, ValueError: it tells none, or something else; `understood` explains it.
+    """
+    value = told[member]
+    if not isinstance(value, str) or not form.fullmatch(value):
+        raise ValueError(f"{member} is {value!r}, which is no id")
+    return value
+
+
 def wrapped(told: Mapping[str, Any], outer: str, inner: str) -> list[Mapping[str, Any]]:
     """A wrapped list; absent, null and empty are one."""
     return list((told.get(outer) or {}).get(inner) or ())

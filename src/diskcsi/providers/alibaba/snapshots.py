@@ -21,6 +21,7 @@ from diskcsi.providers.alibaba.shapes import (
     refuse_malformed,
     tag_list,
     tags_of,
+    told_id,
     wrapped,
 )
 from diskcsi.providers.alibaba.tokens import client_token
@@ -79,7 +80,7 @@ class EcsSnapshots:
             )
         )
         with understood("CreateSnapshot"):
-            return SnapshotId(str(answer["SnapshotId"]))
+            return SnapshotId(told_id(SNAPSHOT_ID, answer, "SnapshotId"))
 
     async def delete_snapshot(self, snapshot_id: SnapshotId) -> None:
         """DeleteSnapshot; disks that were made from it keep their data."""
@@ -139,7 +140,7 @@ def _snapshots(answer: Mapping[str, Any]) -> list[Snapshot]:
 def _snapshot(told: Mapping[str, Any]) -> Snapshot:
     created = str(told.get("CreationTime") or "")
     return Snapshot(
-        id=SnapshotId(str(told["SnapshotId"])),
+        id=SnapshotId(told_id(SNAPSHOT_ID, told, "SnapshotId")),
         source_volume_id=VolumeId(str(told.get("SourceDiskId") or "")),
         size_gib=int(told.get("SourceDiskSize") or 0),
         name=tags_of(told).get(NAME_TAG, ""),
