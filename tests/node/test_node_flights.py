@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from diskcsi.model.errors import (
-    Pending,
-)
+from diskcsi.model.errors import Pending, WrongState
+from diskcsi.node.requests import Stage
 from tests.node.machine import (
     OTHER_STAGING,
+    OTHER_VOLUME,
     STAGE,
     STAGING,
     Machine,
@@ -86,3 +86,24 @@ async def test_a_tool_that_hangs_is_given_up_within_the_budget(node: Machine) ->
     with pytest.raises(TimeoutError):
         await node.stager.stage(STAGE)
     assert asyncio.get_running_loop().time() == pytest.approx(300, abs=1)
+
+
+async def test_two_volumes_of_one_device_at_once_format_it_once(
+    node: Machine, tasks: asyncio.TaskGroup
+) -> None:
+    """two-volumes-one-device: neither may look while the other one is about to write."""
+    disk, gate = node.host.plug("one"), node.host.hold("make")
+    first = tasks.create_task(node.stager.stage(STAGE))
+    await asyncio.sleep(1)
+    other = replace(STAGE, volume_id=OTHER_VOLUME, staging_path=OTHER_STAGING)
+    second = tasks.create_task(_refusal(node, other))
+    await asyncio.sleep(1)
+    gate.set()
+    await first
+    assert (f"is mounted at {STAGING}" in await second, disk.done) == (True, ["make ext4"])
+
+
+async def _refusal(node: Machine, request: Stage) -> str:
+    with pytest.raises(WrongState) as refused:
+        await node.stager.stage(request)
+    return str(refused.value)

@@ -27,6 +27,9 @@ class Publisher:
     async def publish(self, request: Publish) -> None:
         """Show the volume at the target path.
 
+        Read-only holds for filesystems. The kernel lets a raw device be written through a node
+        that can't change itself; for those the container runtime keeps the promise.
+
         Raises:
             WrongState: no staging path is given, another disk is staged there, or another
                 target holds a volume that only one may have.

@@ -6,6 +6,7 @@ staged otherwise is refused, never remounted under a workload's feet.
 
 from __future__ import annotations
 
+from diskcsi.aio.locks import KeyedLock
 from diskcsi.model.blank import (
     MOUNTABLE,
     identity_doubts,
@@ -27,6 +28,7 @@ class Stager:
     def __init__(self, *, deps: NodeDeps) -> None:
         self._deps = deps
         self._preparer = Preparer(deps=deps)
+        self._serials: KeyedLock[str] = KeyedLock()
 
     async def stage(self, request: Stage) -> None:
         """Make the volume ready at its staging path.
@@ -61,22 +63,26 @@ class Stager:
             raise InvalidArgument(
                 f"filesystem {access.fs_type!r} is not served; allowed are {', '.join(MOUNTABLE)}"
             )
-        device = await self._device(request)
-        await self._refuse_used_elsewhere(request, device)
-        if isinstance(access, MountAccess):
-            await self._stage_filesystem(request, device, access)
-        else:
-            await self._stage_raw(request, device)
+        serial = self._serial(request)
+        async with self._serials.hold(serial):  # two volumes of one device come one by one
+            device = await self._device(serial)
+            await self._refuse_used_elsewhere(request, device)
+            if isinstance(access, MountAccess):
+                await self._stage_filesystem(request, device, access)
+            else:
+                await self._stage_raw(request, device)
 
-    async def _device(self, request: Stage) -> Device:
-        rules = self._deps.rules
-        serial = rules.serial(request.volume_id, request.publish_context)
+    def _serial(self, request: Stage) -> str:
+        serial = self._deps.rules.serial(request.volume_id, request.publish_context)
         if not serial:
             raise InvalidArgument(
                 f"disk {request.volume_id} tells no serial, so its device can't be recognized",
                 hint="disks made long ago have none: copy the data to a new one",
             )
-        links = [pattern.format(serial=serial) for pattern in rules.by_id_patterns]
+        return serial
+
+    async def _device(self, serial: str) -> Device:
+        links = [pattern.format(serial=serial) for pattern in self._deps.rules.by_id_patterns]
         return await self._deps.devices.find(serial, links)
 
     async def _refuse_used_elsewhere(self, request: Stage, device: Device) -> None:

@@ -85,4 +85,6 @@ def parse(table: str) -> Iterator[Entry]:
 
 def _plain(text: str) -> str:
     """Without the escapes that stand for spaces, tabs, newlines and backslashes."""
+    if "\\" not in text:  # a node has thousands of mounts, and hardly one with an escape
+        return text
     return OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
