@@ -5,11 +5,11 @@ import pytest
 from diskcsi.model.errors import InvalidArgument
 from diskcsi.providers.alibaba.parameters import (
     RETENTION_TAG,
-    VOLUME_SCHEMA,
     AlibabaVolumeParameters,
     snapshot_parameters,
     volume_parameters,
 )
+from diskcsi.providers.alibaba.schemas import VOLUME_SCHEMA
 
 
 def kinds(given: dict[str, str]) -> list[str]:

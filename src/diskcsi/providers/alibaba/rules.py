@@ -10,11 +10,8 @@ from diskcsi.model.topology import Segments, TopologyKeys
 from diskcsi.ports.node_facts import NodeFacts
 from diskcsi.ports.provider import DeviceRules, NodeSlots, Rules
 from diskcsi.providers.alibaba.limits import disk_limit
-from diskcsi.providers.alibaba.parameters import (
-    VOLUME_SCHEMA,
-    snapshot_parameters,
-    volume_parameters,
-)
+from diskcsi.providers.alibaba.parameters import snapshot_parameters, volume_parameters
+from diskcsi.providers.alibaba.schemas import VOLUME_SCHEMA
 from diskcsi.providers.alibaba.settings import AlibabaSettings
 
 STANDARD_ZONE: Final = "topology.kubernetes.io/zone"
