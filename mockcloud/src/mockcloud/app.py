@@ -84,26 +84,35 @@ async def serving(
         max_field_size=MAX_LINE_BYTES,
         shutdown_timeout=1.0,
     )
-    async with asyncio.TaskGroup() as tasks:
-        time_passes = None if clock else tasks.create_task(engine.schedule.run_forever())
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, host, port).start()
-            yield Cloud(
-                engine=engine, faults=faults, calls=calls, auth=auth, port=runner.addresses[0][1]
-            )
-        finally:
-            await runner.cleanup()
-            if time_passes is not None:
-                time_passes.cancel()
-            await engine.close()
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        async with asyncio.TaskGroup() as tasks:
+            time_passes = None if clock else tasks.create_task(engine.schedule.run_forever())
+            try:
+                yield Cloud(
+                    engine=engine,
+                    faults=faults,
+                    calls=calls,
+                    auth=auth,
+                    port=runner.addresses[0][1],
+                )
+            finally:
+                await runner.cleanup()
+                if time_passes is not None:
+                    async with engine.schedule.at_rest():  # not amid the making of a device
+                        time_passes.cancel()
+    finally:
+        await runner.cleanup()
+        await engine.close()
 
 
 def _application(
     engine: Engine, gateway: Gateway, faults: Faults, calls: CallLog
 ) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY_BYTES)
-    app.add_routes(Metadata(engine=engine).routes())
+    metadata = Metadata(engine=engine, tokens_required=engine.knobs.metadata_tokens_required)
+    app.add_routes(metadata.routes())
     app.add_routes(_control_routes(engine, faults, calls))
     app.router.add_route("*", "/{path:.*}", gateway.handle)
     return app

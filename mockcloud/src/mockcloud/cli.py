@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
+import os
 import signal
 import tempfile
 from dataclasses import fields
@@ -12,10 +14,11 @@ from pathlib import Path
 import click
 
 from mockcloud.app import serving
+from mockcloud.engine.knobs import Knobs
 from mockcloud.engine.latency import PROFILES, Range, ranges
-from mockcloud.engine.world import Knobs, WorldConfig, WorldError, default_world, parse_world
+from mockcloud.engine.world import WorldConfig, default_world, parse_world
 from mockcloud.hypervisor.base import Hypervisor, NoHypervisor
-from mockcloud.hypervisor.loop import LoopHypervisor
+from mockcloud.hypervisor.loop import LoopHypervisor, loop_missing
 
 
 @click.group()
@@ -83,16 +86,25 @@ def serve(
 ) -> None:
     """Serve a cloud until interrupted; what it made on this machine is gone afterwards."""
     try:
-        config = _with_knobs(parse_world(world.read_text()) if world else default_world(), knobs)
+        config = parse_world(world.read_text(encoding="utf-8")) if world else default_world()
+        chosen_knobs = config.knobs.changed(_pairs(knobs, "--knob"))
+        config = dataclasses.replace(config, knobs=chosen_knobs)
         latencies = ranges(profile, _pairs(steps, "--step"))
-    except ValueError as error:  # WorldError is one
+    except (ValueError, OSError) as error:  # WorldError is a ValueError
         raise click.ClickException(str(error)) from error
     with tempfile.TemporaryDirectory(prefix="mockcloud-") as temporary:
         base = root or Path(temporary)
-        chosen: Hypervisor = LoopHypervisor(root=base) if hypervisor == "loop" else NoHypervisor()
-        asyncio.run(
-            _serve(config, latencies, chosen, seed, host, port, base if not quiet else None)
-        )
+        if hypervisor == "loop" and (missing := loop_missing()):
+            raise click.ClickException(f"--hypervisor=loop: {missing}")
+        try:
+            chosen: Hypervisor = (
+                LoopHypervisor(root=base) if hypervisor == "loop" else NoHypervisor()
+            )
+            asyncio.run(
+                _serve(config, latencies, chosen, seed, host, port, None if quiet else base)
+            )
+        except OSError as error:
+            raise click.ClickException(_told(error, host, port)) from error
 
 
 async def _serve(  # noqa: PLR0917 - one caller, right above
@@ -116,10 +128,21 @@ async def _serve(  # noqa: PLR0917 - one caller, right above
         await stop.wait()
 
 
+def _told(error: OSError, host: str, port: int) -> str:
+    if error.errno in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
+        return (
+            f"can't listen on {host}:{port}: {os.strerror(error.errno)}; choose another with"
+            " --port (0: a free one) or --host"
+        )
+    return str(error)
+
+
 def _introduce(config: WorldConfig, endpoint: str, base: Path) -> None:
     """What the cloud starts with, and how to use it."""
     key = config.keys[0]
     click.echo(f"key id     {key.id}\nkey secret {key.secret}\ndevices    {base}/INSTANCE/dev")
+    if config.knobs != Knobs():
+        click.echo(f"knobs      {_changes(config.knobs)}")
     for machine in config.machines:
         click.echo(f"instance   {machine.id}  {machine.zone}  {machine.type}")
     region = next(iter(config.zones))
@@ -130,20 +153,19 @@ def _introduce(config: WorldConfig, endpoint: str, base: Path) -> None:
         f'  client = AcsClient("{key.id}", "{key.secret}", "{region}")\n'
         f'  client.add_endpoint("{region}", "Ecs", "{endpoint.removeprefix("http://")}")\n'
         "  print(client.do_action_with_exception(DescribeDisksRequest()))\n"
-        f"Calls so far: curl {endpoint}/_mock/calls\n"
-        f"Metadata:     curl {endpoint}/_imds/{config.machines[0].id}/latest/meta-data/zone-id"
+        f"Calls so far: curl {endpoint}/_mock/calls"
     )
+    for machine in config.machines[:1]:
+        click.echo(f"Metadata:     curl {endpoint}/_imds/{machine.id}/latest/meta-data/zone-id")
 
 
-def _with_knobs(config: WorldConfig, given: tuple[str, ...]) -> WorldConfig:
-    kinds = {item.name: type(getattr(config.knobs, item.name)) for item in fields(Knobs)}
-    changes: dict[str, object] = {}
-    for name, text in _pairs(given, "--knob").items():
-        if name not in kinds:
-            raise WorldError(f"no knob {name!r}: allowed are {', '.join(kinds)}")
-        changes[name] = text == "true" if kinds[name] is bool else kinds[name](text)
-    knobs = dataclasses.replace(config.knobs, **changes)  # type: ignore[arg-type]
-    return dataclasses.replace(config, knobs=knobs)
+def _changes(knobs: Knobs) -> str:
+    """The knobs that stand otherwise than by default."""
+    return ", ".join(
+        f"{item.name}={getattr(knobs, item.name)}"
+        for item in fields(knobs)
+        if getattr(knobs, item.name) != item.default
+    )
 
 
 def _pairs(given: tuple[str, ...], flag: str) -> dict[str, str]:

@@ -40,6 +40,13 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind is {self.kind!r}: allowed are {', '.join(KINDS)}")
+        for name, least in (("times", 0), ("skip", 0), ("status", 400), ("delay_s", 0)):
+            value = getattr(self, name)
+            fits = isinstance(value, int | float) if name == "delay_s" else type(value) is int
+            if not fits or value < least:
+                raise ValueError(f"{name} is {value!r}: allowed is a number from {least}")
+        if self.match is not None and not isinstance(self.match, Mapping):
+            raise ValueError(f"match is {self.match!r}: allowed is an object of parameters")
 
     @classmethod
     def parse(cls, told: Mapping[str, Any]) -> Fault:
@@ -48,6 +55,8 @@ class Fault:
         Raises:
             ValueError: a member is unknown or missing.
         """
+        if not isinstance(told, Mapping):
+            raise TypeError("a fault is a JSON object")
         known = {item.name for item in fields(cls)}
         if unknown := sorted(set(told) - known):
             raise ValueError(

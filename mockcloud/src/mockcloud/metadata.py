@@ -19,6 +19,10 @@ from mockcloud.engine.state import Instance
 TOKEN_HEADER: Final = "X-aliyun-ecs-metadata-token"  # noqa: S105 - a header's name
 TTL_HEADER: Final = "X-aliyun-ecs-metadata-token-ttl-seconds"
 TTL_MOST_S: Final = 21600
+ACCOUNT: Final = "1000000000000000"
+IMAGE: Final = "m-mockcloud"
+MAC: Final = "00:16:3e:00:00:01"
+ADDRESS: Final = "192.0.2.1"
 
 
 class Metadata:
@@ -46,7 +50,7 @@ class Metadata:
         if "X-Forwarded-For" in request.headers:
             return web.Response(status=403, text="403 - Forbidden")
         ttl = request.headers.get(TTL_HEADER, "")
-        if not ttl.isdigit() or not 1 <= int(ttl) <= TTL_MOST_S:
+        if not (ttl.isascii() and ttl.isdigit()) or not 1 <= int(ttl) <= TTL_MOST_S:
             return web.Response(status=400, text="400 - Missing or Invalid Parameters")
         token = secrets.token_urlsafe(32)
         self._tokens[token] = self._engine.clock.time() + int(ttl)
@@ -69,11 +73,15 @@ class Metadata:
     def _answer(self, instance: Instance, path: str) -> str | None:
         if path == "dynamic/instance-identity/document":
             return self._document(instance)
-        prefix, _, rest = path.partition("meta-data/")
-        if prefix:
+        if not path.startswith("meta-data/"):
             return None
-        if rest == "disks/" or rest.startswith("disks/"):
+        rest = path.removeprefix("meta-data/")
+        if rest == "disks":
+            rest = "disks/"
+        if rest.startswith("disks/"):
             return self._disks(instance, rest.removeprefix("disks/"))
+        if rest.startswith("tags/instance/"):
+            return instance.tags.get(rest.removeprefix("tags/instance/"))
         values: dict[str, Callable[[], str]] = {
             "instance-id": lambda: instance.id,
             "region-id": lambda: instance.region,
@@ -81,9 +89,15 @@ class Metadata:
             "hostname": lambda: instance.id,
             "instance/instance-type": lambda: instance.type_name,
             "instance/instance-name": lambda: instance.id,
-            "owner-account-id": lambda: "1000000000000000",
+            "owner-account-id": lambda: ACCOUNT,
             "serial-number": lambda: instance.id.removeprefix("i-"),
+            "image-id": lambda: IMAGE,
+            "mac": lambda: MAC,
+            "network-type": lambda: "vpc",
+            "private-ipv4": lambda: ADDRESS,
         }
+        if not rest:
+            return "\n".join(sorted({*values, "disks/"}))
         read = values.get(rest)
         return read() if read else None
 
@@ -111,10 +125,11 @@ class Metadata:
                 "serial-number": instance.id.removeprefix("i-"),
                 "instance-id": instance.id,
                 "region-id": instance.region,
-                "private-ipv4": "192.0.2.1",
-                "owner-account-id": "1000000000000000",
-                "mac": "00:16:3e:00:00:01",
-                "image-id": "m-mockcloud",
+                "private-ipv4": ADDRESS,
+                "owner-account-id": ACCOUNT,
+                "mac": MAC,
+                "image-id": IMAGE,
                 "instance-type": instance.type_name,
-            }
+            },
+            separators=(",", ":"),
         )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from mockcloud.actions import attach, disks, places, snapshots, tags
+from mockcloud.actions import attach, disk_reads, disks, places, snapshots, tags
 from mockcloud.engine.engine import Engine
 from mockcloud.wire.params import Params
 
@@ -16,7 +16,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "CreateDisk": disks.create_disk,
     "DeleteDisk": disks.delete_disk,
     "ResizeDisk": disks.resize_disk,
-    "DescribeDisks": disks.describe_disks,
+    "DescribeDisks": disk_reads.describe_disks,
     "AttachDisk": attach.attach_disk,
     "DetachDisk": attach.detach_disk,
     "CreateSnapshot": snapshots.create_snapshot,
@@ -41,10 +41,11 @@ class Actor:
     async def act(self, name: str, params: Params) -> dict[str, Any]:
         """The answer of the action `name`; what is due by then has happened before and after."""
         engine = self._engine
-        engine.count_call(name)
-        if takes_s := engine.latencies.draw(f"call.{name}"):
-            await asyncio.sleep(takes_s)
-        await engine.schedule.run_due()
-        answer = await ACTIONS[name](engine, params)
-        await engine.schedule.run_due()
+        engine.count_call(name, engine.region_of_call(params))
+        with engine.tokens.running(name, params):
+            if takes_s := engine.latencies.draw(f"call.{name}"):
+                await asyncio.sleep(takes_s)
+            await engine.schedule.run_due()
+            answer = await ACTIONS[name](engine, params)
+            await engine.schedule.run_due()
         return answer

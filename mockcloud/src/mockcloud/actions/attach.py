@@ -22,24 +22,76 @@ BUSY_RETRY_S: Final = 0.5
 
 async def attach_disk(engine: Engine, params: Params) -> Answer:
     """Begin to attach."""
-    _check_region(engine, params)
+    check_region(engine, params)
     instance_id, disk_id = params.required("InstanceId"), params.required("DiskId")
     instance, disk = engine.instance(instance_id), engine.disk(disk_id)
-    _check_attachable(disk, instance)
+    forced = params.boolean("Force") and _check_force(engine, disk, instance)
+    waits = disk.operation == "detaching" and engine.knobs.attach_on_detaching == "accept"
+    _check_attachable(
+        engine, disk, instance, held_is_fine=forced or (waits and not disk.next_instance)
+    )
     _check_machine(engine, disk, instance)
+    _check_keeping(params, disk)
+    if waits and not forced:
+        disk.next_instance = instance.id
+        return {}
     _check_slot(engine, instance, "attach")
+    if forced:
+        _cut_off(engine, disk)
+    disk.delete_with_instance = params.boolean("DeleteWithInstance")
     _begin_attach(engine, disk, instance)
     return {}
 
 
-def _check_region(engine: Engine, params: Params) -> None:
+def _check_force(engine: Engine, disk: Disk, instance: Instance) -> bool:
+    """Whether the disk is to be taken from the machine that holds it."""
+    if not disk.kind.regional:
+        raise ApiError(
+            400,
+            "InvalidParameterForce.DiskCategoryNotSupported",
+            "Only a regional disk can be attached by force.",
+        )
+    if disk.multi_attach:
+        raise ApiError(
+            400,
+            "InvalidParameterForce.MultiAttachDiskNotSupported",
+            "A multi-attach disk can't be attached by force.",
+        )
+    holders = [engine.instance(one.instance_id) for one in disk.attachments]
+    if any(one.zone == instance.zone for one in holders):
+        raise ApiError(
+            403,
+            "InvalidInstance.ZoneConflict",
+            "The disk is held by an instance of the same zone; force is for another zone.",
+        )
+    return bool(holders)
+
+
+def _check_keeping(params: Params, disk: Disk) -> None:
+    """Whether the disk may, or must, end with its machine."""
+    ends = params.boolean("DeleteWithInstance")
+    if disk.multi_attach and ends:
+        raise ApiError(
+            403, "DeleteWithInstance.Conflict", "A multi-attach disk can't end with one instance."
+        )
+    if disk.kind.ephemeral and not ends:
+        raise ApiError(
+            403, "InvalidParameter.DeleteWithInstance", "An ephemeral disk ends with its instance."
+        )
+
+
+def check_region(engine: Engine, params: Params) -> None:
+    """Refuse an unknown region where a call needs none but may be given one."""
     if "RegionId" in params and params.text("RegionId") not in engine.config.zones:
         raise ApiError(400, "InvalidRegionId.MalFormed", "The specified RegionId is not valid.")
 
 
-def _check_attachable(disk: Disk, instance: Instance) -> None:
+def _check_attachable(
+    engine: Engine, disk: Disk, instance: Instance, *, held_is_fine: bool
+) -> None:
     shared_again = disk.multi_attach and not disk.attached_to(instance.id) and not disk.operation
-    if disk.operation or (disk.attachments and not shared_again):
+    held = disk.operation == "detaching" or (disk.attachments and not shared_again)
+    if disk.operation in ("creating", "attaching") or (held and not held_is_fine):
         raise ApiError(
             403, "IncorrectDiskStatus", "The current disk status does not support this operation."
         )
@@ -47,7 +99,8 @@ def _check_attachable(disk: Disk, instance: Instance) -> None:
         raise ApiError(
             403, "ResourcesNotInSameZone", "The specified instance and disk are not in one zone."
         )
-    if not instance.accepts:
+    settles_at = instance.running_since + engine.knobs.running_but_refused_s
+    if not instance.accepts or engine.clock.time() < settles_at:
         raise ApiError(
             400, "IncorrectInstanceStatus", "The current status of the instance forbids this."
         )
@@ -89,9 +142,38 @@ def _check_slot(engine: Engine, instance: Instance, what: str) -> None:
         if what == "detach" and same >= engine.knobs.parallel_detach:
             raise ApiError(400, "DisksDetachingOnEcsExceeded")
         return
+    if what == "detach" and going_on and all(one.operation == "detaching" for one in going_on):
+        code = engine.knobs.detach_conflict_code
+        raise ApiError(400 if code == "DisksDetachingOnEcsExceeded" else 403, code, "null")
     if going_on:
         code = engine.knobs.conflict_code
         raise ApiError(409 if code == "OperationConflict" else 403, code, "null")
+
+
+def _cut_off(engine: Engine, disk: Disk) -> None:
+    """Take a disk from its machines at once, whatever they do with it.
+
+    Their device stays for as long as they use it: the files behind two loop devices are one, so
+    the I/O errors that a real guest sees are the one thing that is missing here.
+    """
+    for one in disk.attachments:
+        engine.busy[one.instance_id].discard(disk.id)
+        _let_go(engine, disk, one.instance_id)
+    disk.attachments, disk.operation, disk.operation_on = [], "", ""
+    disk.detached_at = engine.clock.time()
+    disk.turn += 1
+
+
+def _let_go(engine: Engine, disk: Disk, instance_id: str) -> None:
+    async def gone() -> None:
+        if disk.attached_to(instance_id):
+            return
+        try:
+            await engine.hypervisor.detach(disk.serial, instance_id)
+        except Busy:
+            engine.schedule.after(BUSY_RETRY_S, gone)
+
+    engine.schedule.after(0, gone)
 
 
 def _begin_attach(engine: Engine, disk: Disk, instance: Instance) -> None:
@@ -140,7 +222,7 @@ def _free_letter(engine: Engine, instance: Instance) -> str:
 
 async def detach_disk(engine: Engine, params: Params) -> Answer:
     """Begin to detach."""
-    _check_region(engine, params)
+    check_region(engine, params)
     instance_id, disk_id = params.required("InstanceId"), params.required("DiskId")
     instance, disk = engine.instance(instance_id), engine.disk(disk_id)
     _check_detachable(disk, instance)
@@ -150,6 +232,8 @@ async def detach_disk(engine: Engine, params: Params) -> Answer:
 
 
 def _check_detachable(disk: Disk, instance: Instance) -> None:
+    if disk.kind.ephemeral:
+        raise ApiError(403, "InvalidOperation.DiskCategoryUnsupported")
     if disk.operation == "detaching" and disk.operation_on == instance.id:
         raise ApiError(403, "InvalidOperation.DiskDetachingFromThisEcs")
     if disk.operation in ("attaching", "detaching"):
@@ -171,8 +255,11 @@ def _check_detachable(disk: Disk, instance: Instance) -> None:
 def _begin_detach(engine: Engine, disk: Disk, instance: Instance) -> None:
     disk.status, disk.operation, disk.operation_on = "Detaching", "detaching", instance.id
     engine.busy[instance.id].add(disk.id)
+    turn = disk.turn
 
     async def detached() -> None:
+        if disk.turn != turn:
+            return
         try:
             await engine.hypervisor.detach(disk.serial, instance.id)
         except Busy:
@@ -184,6 +271,9 @@ def _begin_detach(engine: Engine, disk: Disk, instance: Instance) -> None:
         disk.detached_at = engine.clock.time()
         disk.delete_with_instance = False
         engine.busy[instance.id].discard(disk.id)
+        if disk.next_instance:
+            following, disk.next_instance = engine.instance(disk.next_instance), ""
+            _begin_attach(engine, disk, following)
 
-    disk.took_s["detach"] = engine.latencies.draw("detach")
-    engine.schedule.after(disk.took_s["detach"], detached)
+    takes_s = disk.took_s["detach"] = engine.latencies.draw("detach")
+    engine.schedule.after(takes_s + engine.latencies.draw("detach_stuck"), detached)

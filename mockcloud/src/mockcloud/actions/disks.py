@@ -1,11 +1,11 @@
-"""CreateDisk, DeleteDisk, ResizeDisk, DescribeDisks."""
+"""CreateDisk, DeleteDisk, ResizeDisk."""
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
-from mockcloud.actions.shapes import FOREVER, moment, page, tags_given, tags_match, tags_told
+from mockcloud.actions.attach import check_region
+from mockcloud.actions.shapes import check_words, tags_given
 from mockcloud.engine.catalog import (
     DEFAULT_LEVEL,
     LEVELS,
@@ -21,9 +21,7 @@ from mockcloud.wire.params import Params
 
 Answer = dict[str, Any]
 
-NAME: Final = re.compile(r"[^\W\d_][\w:.\-]{1,127}")
-PAGE_LEAST, PAGE_MOST_TOKENS = 10, 500
-OLD_CATEGORIES: Final = frozenset({"cloud", "cloud_efficiency", "cloud_ssd"})
+BURST_ABOVE_GIB: Final = 3
 
 
 async def create_disk(engine: Engine, params: Params) -> Answer:
@@ -67,15 +65,19 @@ def _ordered(engine: Engine, params: Params) -> Disk:
     snapshot_id, size_gib = _content(engine, params, region)
     _check_size(name, level, kind, size_gib)
     iops = _provisioned(params, name, size_gib)
-    _check_name(params)
-    _check_encryption(params)
+    check_words(params, "DiskName", description_status=400)
+    _check_encryption(engine, params, kind)
     multi_attach = _multi_attach(params, kind)
+    bursting = _bursting(params, name, size_gib, multi_attach=multi_attach)
     tags = tags_given(params)
     for sold_out in (f"{zone}/{name}", f"{zone}/{name}/{level}"):
         if sold_out in engine.config.sold_out:
             raise ApiError(
-                403, engine.knobs.stockout_code, "The specified category is out of stock."
+                400 if engine.knobs.stockout_code == "InvalidDiskCategory.NotSupported" else 403,
+                engine.knobs.stockout_code,
+                "The specified category is out of stock.",
             )
+    _check_quota(engine, name, zone, size_gib)
     now = engine.clock.time()
     draw = engine.latencies.draw
     return Disk(
@@ -95,7 +97,7 @@ def _ordered(engine: Engine, params: Params) -> Disk:
         encrypted=params.boolean("Encrypted"),
         kms_key_id=params.text("KMSKeyId"),
         provisioned_iops=iops,
-        bursting=params.boolean("BurstingEnabled"),
+        bursting=bursting,
         resource_group_id=params.text("ResourceGroupId"),
         visible_from=now + draw("describe_lag"),
         initialized_at=now + draw("hidden_init"),
@@ -113,6 +115,8 @@ def _level(params: Params, name: str) -> str:
 
 def _zone(engine: Engine, params: Params, region: str, kind: Category) -> str:
     zone = params.text("ZoneId")
+    if "InstanceId" in params:
+        _refuse_instance(zone)
     if kind.regional:
         if zone:
             raise ApiError(
@@ -124,6 +128,18 @@ def _zone(engine: Engine, params: Params, region: str, kind: Category) -> str:
     if zone not in engine.config.zones[region]:
         raise ApiError(404, "InvalidZoneId.NotFound", "The specified zone does not exist.")
     return zone
+
+
+def _refuse_instance(zone: str) -> None:
+    if zone:
+        raise ApiError(
+            403,
+            "InvalidParam.ZoneIdAndInstanceId.Conflict",
+            "ZoneId and InstanceId exclude each other.",
+        )
+    raise ApiError(
+        400, "UnsupportedOperation", "A disk that is made on an instance is not served here."
+    )
 
 
 def _content(engine: Engine, params: Params, region: str) -> tuple[str, int]:
@@ -138,6 +154,12 @@ def _content(engine: Engine, params: Params, region: str) -> tuple[str, int]:
         raise ApiError(404, "InvalidSnapshotId.NotFound", "The specified snapshot does not exist.")
     if not snapshot.available:
         raise ApiError(403, "InvalidSnapshotId.NotReady", "The specified snapshot is not ready.")
+    if params.text("DiskCategory").startswith("elastic_ephemeral"):
+        raise ApiError(
+            403,
+            "InvalidOperation.CreateFromSnapshotUnsupported",
+            "An ephemeral disk can't be made from a snapshot.",
+        )
     if size_gib and size_gib < snapshot.size_gib and engine.knobs.restore_smaller == "refuse":
         raise ApiError(
             403, "InvalidDiskSize.TooSmall", "Specified disk size is less than the snapshot's."
@@ -184,21 +206,34 @@ def _provisioned(params: Params, name: str, size_gib: int) -> int:
     return wanted
 
 
-def _check_name(params: Params) -> None:
-    name = params.text("DiskName")
-    if name and (not NAME.fullmatch(name) or name.lower().startswith(("http://", "https://"))):
-        raise ApiError(400, "InvalidDiskName.Malformed", "The specified disk name is not valid.")
-
-
-def _check_encryption(params: Params) -> None:
-    if params.text("KMSKeyId") and not params.boolean("Encrypted"):
+def _check_encryption(engine: Engine, params: Params, kind: Category) -> None:
+    encrypted = params.boolean("Encrypted")
+    if params.text("KMSKeyId") and not encrypted:
         raise ApiError(
             400, "InvalidParameter.EncryptedIllegal", "A KMSKeyId needs an encrypted disk."
+        )
+    if encrypted and kind.ephemeral:
+        raise ApiError(
+            403,
+            "InvalidParameter.EncryptedNotSupported",
+            "The category does not support encryption.",
+        )
+    snapshot = engine.snapshots.get(params.text("SnapshotId"))
+    if snapshot is not None and snapshot.encrypted and not encrypted:
+        raise ApiError(
+            403,
+            "InvalidEncrypted.NotMatchSnapshot",
+            "An encrypted snapshot needs an encrypted disk.",
         )
 
 
 def _multi_attach(params: Params, kind: Category) -> bool:
-    if params.text("MultiAttach", "Disabled") != "Enabled":
+    wanted = params.text("MultiAttach", "Disabled")
+    if wanted not in ("Enabled", "Disabled"):
+        raise ApiError(
+            400, "InvalidParameter", 'The specified parameter "MultiAttach" is not valid.'
+        )
+    if wanted == "Disabled":
         return False
     if not kind.multi_attach:
         raise ApiError(
@@ -209,8 +244,43 @@ def _multi_attach(params: Params, kind: Category) -> bool:
     return True
 
 
+def _bursting(params: Params, name: str, size_gib: int, *, multi_attach: bool) -> bool:
+    if not params.boolean("BurstingEnabled"):
+        return False
+    if name != "cloud_auto":
+        raise ApiError(
+            400,
+            "BurstingEnabledForDiskCategoryUnsupported",
+            "The category does not support bursting.",
+        )
+    if multi_attach:
+        raise ApiError(
+            400,
+            "BurstingEnabledForMultiAttachDiskUnsupported",
+            "A multi-attach disk does not support bursting.",
+        )
+    if size_gib <= BURST_ABOVE_GIB:
+        raise ApiError(
+            400, "InvalidBurstingEnabled.DiskSizeTooSmall", "The disk is too small for bursting."
+        )
+    return True
+
+
+def _check_quota(engine: Engine, name: str, zone: str, more_gib: int) -> None:
+    used_gib = sum(
+        disk.size_gib
+        for disk in engine.disks.values()
+        if (disk.category, disk.zone) == (name, zone)
+    )
+    if 0 < engine.knobs.disk_capacity_gib < used_gib + more_gib:
+        raise ApiError(
+            400, "QuotaExceed.DiskCapacity", "The capacity quota of the category is used up."
+        )
+
+
 async def delete_disk(engine: Engine, params: Params) -> Answer:
     """Destroy a disk that nothing holds; it vanishes at once."""
+    check_region(engine, params)
     disk_id = params.required("DiskId")
     if disk_id not in engine.disks and engine.knobs.delete_unknown == 200:  # noqa: PLR2004 - HTTP
         return {}
@@ -232,6 +302,7 @@ async def delete_disk(engine: Engine, params: Params) -> Answer:
 
 async def resize_disk(engine: Engine, params: Params) -> Answer:
     """Grow a disk; the machine sees the new size soon."""
+    check_region(engine, params)
     disk_id = params.required("DiskId")
     params.required("NewSize")
     replay = engine.tokens.replay("ResizeDisk", params)
@@ -241,6 +312,7 @@ async def resize_disk(engine: Engine, params: Params) -> Answer:
     size_gib = params.integer("NewSize")
     _check_resizable(engine, params, disk)
     _check_new_size(disk, size_gib)
+    _check_quota(engine, disk.category, disk.zone, size_gib - disk.size_gib)
     disk.size_gib = size_gib
     answer = {"OrderId": ""}
     engine.tokens.spend("ResizeDisk", params, answer)
@@ -263,10 +335,17 @@ def _check_resizable(engine: Engine, params: Params, disk: Disk) -> None:
         raise ApiError(403, "IncorrectDiskStatus", "The current status of the disk forbids this.")
     if engine.snapshot_running(disk.id):
         raise ApiError(403, "DiskCreatingSnapshot", "A snapshot of the disk is being created.")
-    if how == "online" and any(
-        engine.instance(one.instance_id).status != "Running" for one in disk.attachments
-    ):
+    holders = [engine.instance(one.instance_id) for one in disk.attachments]
+    if how == "online" and any(one.status != "Running" for one in holders):
         raise ApiError(403, "InvalidInstanceStatus.NotRunning", "The instance is not running.")
+    if how == "online" and disk.category == "cloud":
+        raise ApiError(
+            403, "InvalidDiskCategory.NotSupported", "The category can't be resized online."
+        )
+    if any(not one.accepts for one in holders):
+        raise ApiError(
+            403, "IncorrectInstanceStatus", "The current status of the instance forbids this."
+        )
 
 
 def _check_new_size(disk: Disk, size_gib: int) -> None:
@@ -280,97 +359,3 @@ def _check_new_size(disk: Disk, size_gib: int) -> None:
         raise ApiError(
             403, "InvalidDiskSize.TooLarge", "The new size is above the category's most."
         )
-
-
-async def describe_disks(engine: Engine, params: Params) -> Answer:
-    """Disks of a region, newest first."""
-    region = params.required("RegionId", code="MissingParamter.RegionId")
-    if region not in engine.config.zones:
-        raise ApiError(400, "InvalidRegion.NotFound", "The specified region does not exist.")
-    ids = params.id_list(
-        "DiskIds", too_many="InvalidDiskIds.Malformed", bad="InvalidParameter.DiskIds"
-    )
-    now = engine.clock.time()
-    found = [
-        disk
-        for disk in sorted(engine.disks.values(), key=lambda disk: -disk.order)
-        if disk.region == region
-        and disk.visible_from <= now
-        and (ids is None or disk.id in ids)
-        and _wanted(disk, params)
-    ]
-    shown = page(found, params, least=PAGE_LEAST, most=PAGE_MOST_TOKENS)
-    return {**shown.told, "Disks": {"Disk": [_told(engine, disk) for disk in shown.items]}}
-
-
-def _wanted(disk: Disk, params: Params) -> bool:
-    asked = {
-        "ZoneId": disk.zone,
-        "Category": disk.category,
-        "Status": disk.status,
-        "SnapshotId": disk.snapshot_id,
-        "DiskName": disk.name,
-    }
-    for name, value in asked.items():
-        if params.text(name) not in ("", value) and (name, params.text(name)) != ("Status", "All"):
-            return False
-    if "InstanceId" in params and not disk.attached_to(params.text("InstanceId")):
-        return False
-    if params.text("DiskType", "all") == "system":
-        return False
-    return tags_match(disk.tags, params.structs("Tag", ("Key", "Value")))
-
-
-def _told(engine: Engine, disk: Disk) -> Answer:
-    single = disk.attachments[0] if disk.attachments and not disk.multi_attach else None
-    speed = disk.kind.speed
-    iops, mbps = speed.iops(disk.size_gib), speed.mbps(disk.size_gib)
-    if disk.category == "cloud_auto":
-        iops = max(iops, 3000) + disk.provisioned_iops
-        mbps += disk.provisioned_iops * 16 // 1024
-    return {
-        "DiskId": disk.id, "DiskName": disk.name, "Description": disk.description,
-        "RegionId": disk.region, "ZoneId": disk.zone, "Status": disk.status, "Type": "data",
-        "Category": disk.category, "PerformanceLevel": disk.level, "SerialNumber": disk.serial,
-        "Size": disk.size_gib, "IOPS": iops, "IOPSRead": iops, "IOPSWrite": iops,
-        "Throughput": mbps, "ThroughputRead": mbps, "ThroughputWrite": mbps,
-        "ProvisionedIops": disk.provisioned_iops, "BurstingEnabled": disk.bursting,
-        "InstanceId": single.instance_id if single else "",
-        "Device": single.device if single else "",
-        "DiskChargeType": "PostPaid", "ExpiredTime": FOREVER,
-        "CreationTime": moment(disk.created_at), "AttachedTime": moment(disk.attached_at),
-        "DetachedTime": moment(disk.detached_at),
-        "Portable": True, "Encrypted": disk.encrypted, "KMSKeyId": disk.kms_key_id,
-        "DeleteWithInstance": disk.delete_with_instance, "DeleteAutoSnapshot": True,
-        "EnableAutoSnapshot": True, "EnableAutomatedSnapshotPolicy": False,
-        "MultiAttach": "Enabled" if disk.multi_attach else "Disabled",
-        "SourceSnapshotId": disk.snapshot_id, "SourceDiskId": "", "ImageId": "",
-        "AutoSnapshotPolicyId": "", "ProductCode": "", "BdfId": "",
-        "ResourceGroupId": disk.resource_group_id, "StorageSetId": "", "StorageClusterId": "",
-        "StorageSetPartitionNumber": 0, "MountInstanceNum": 0,
-        "MountInstances": {"MountInstance": []}, "OperationLocks": {"OperationLock": []},
-        "Tags": tags_told(disk.tags),
-        **_attachments(engine, disk),
-    }  # fmt: skip
-
-
-def _attachments(engine: Engine, disk: Disk) -> Answer:
-    if not disk.attachments:
-        odd: dict[str, Answer] = {
-            "absent": {},
-            "empty": {"Attachments": {"Attachment": []}},
-            "null": {"Attachments": {"Attachment": None}},
-        }
-        return odd[engine.knobs.null_attachments]
-    return {
-        "Attachments": {
-            "Attachment": [
-                {
-                    "InstanceId": one.instance_id,
-                    "Device": one.device,
-                    "AttachedTime": moment(one.at),
-                }
-                for one in disk.attachments
-            ]
-        }
-    }

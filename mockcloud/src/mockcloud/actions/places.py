@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mockcloud.actions.shapes import FOREVER, minute, page, tags_match, tags_told
+from mockcloud.actions.shapes import FOREVER, minute, page, part, tags_match, tags_told
 from mockcloud.engine.catalog import NAMES, TYPES, InstanceType
 from mockcloud.engine.engine import Engine
 from mockcloud.engine.state import Instance
@@ -15,6 +15,7 @@ Answer = dict[str, Any]
 
 PAGE_MOST: Final = 100
 TYPES_MOST: Final = 1600
+VPC: Final = "vpc-mockcloud"
 
 
 async def describe_instances(engine: Engine, params: Params) -> Answer:
@@ -30,6 +31,8 @@ async def describe_instances(engine: Engine, params: Params) -> Answer:
         and (ids is None or one.id in ids)
         and params.text("ZoneId") in ("", one.zone)
         and params.text("Status") in ("", one.status)
+        and params.text("InstanceName") in ("", one.id)
+        and params.text("VpcId") in ("", VPC)
         and tags_match(one.tags, params.structs("Tag", ("Key", "Value")))
     ]
     shown = page(found, params, least=1, most=PAGE_MOST)
@@ -48,6 +51,11 @@ def _told(one: Instance) -> Answer:
         "ImageOptions": {"CurrentOSNVMeSupported": one.type.nvme},
         "SecurityGroupIds": {"SecurityGroupId": []}, "PublicIpAddress": {"IpAddress": []},
         "NetworkInterfaces": {"NetworkInterface": []}, "OperationLocks": {"LockReason": []},
+        "EipAddress": {"AllocationId": "", "IpAddress": "", "InternetChargeType": ""},
+        "VpcAttributes": {
+            "VpcId": VPC, "VSwitchId": f"vsw-mockcloud-{one.zone}", "NatIpAddress": "",
+            "PrivateIpAddress": {"IpAddress": []},
+        },
         "Tags": tags_told(one.tags),
     }  # fmt: skip
 
@@ -55,19 +63,30 @@ def _told(one: Instance) -> Answer:
 async def describe_instance_types(engine: Engine, params: Params) -> Answer:  # noqa: ARG001
     """Types of machines."""
     wanted = params.repeated("InstanceTypes")
-    found = [one for one in TYPES.values() if not wanted or one.name in wanted]
-    limit = params.integer("MaxResults", TYPES_MOST)
+    found = [
+        one
+        for one in TYPES.values()
+        if (not wanted or one.name in wanted)
+        and params.text("InstanceTypeFamily") in ("", one.family)
+        and params.text("NvmeSupport") in ("", _nvme(one))
+        and one.disks >= params.integer("MinimumDiskQuantity")
+    ]
+    shown = part(found, params, most=TYPES_MOST, default=TYPES_MOST)
     return {
-        "NextToken": "",
-        "InstanceTypes": {"InstanceType": [_type_told(one) for one in found[:limit]]},
+        "NextToken": shown.token,
+        "InstanceTypes": {"InstanceType": [_type_told(one) for one in shown.items]},
     }
+
+
+def _nvme(one: InstanceType) -> str:
+    return "required" if one.nvme else "unsupported"
 
 
 def _type_told(one: InstanceType) -> Answer:
     return {
         "InstanceTypeId": one.name, "InstanceTypeFamily": one.family, "CpuCoreCount": one.cores,
         "MemorySize": one.memory_gib, "DiskQuantity": one.disks, "EniQuantity": 2,
-        "NvmeSupport": "required" if one.nvme else "unsupported", "CpuArchitecture": "X86",
+        "NvmeSupport": _nvme(one), "CpuArchitecture": "X86",
     }  # fmt: skip
 
 

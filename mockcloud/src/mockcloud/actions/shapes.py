@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -15,6 +16,10 @@ Item = TypeVar("Item")
 
 PAGE_DEFAULT: Final = 10
 PAGE_MOST: Final = 100
+NAME: Final = re.compile(r"[^\W\d_][\w:.\-]{1,127}")
+NAME_LEAST: Final = 2
+DESCRIPTION_MOST: Final = 256
+ADDRESS_STARTS: Final = ("http://", "https://")
 TAG_LIMIT: Final = 20
 TAG_TEXT_LIMIT: Final = 128
 FOREVER: Final = "2999-09-08T16:00Z"
@@ -31,29 +36,53 @@ def minute(seconds: float) -> str:
     return utc(seconds).strftime("%Y-%m-%dT%H:%MZ")
 
 
+def check_words(params: Params, name: str, *, description_status: int) -> None:
+    """Refuse a name or description that is not allowed; calls differ in the status of the latter.
+
+    Raises:
+        ApiError: `Invalid{name}.Malformed` or `InvalidDescription.Malformed`.
+    """
+    text = params.text(name)
+    if text and not NAME.fullmatch(text):
+        raise ApiError(400, f"Invalid{name}.Malformed", f"The specified {name} is not valid.")
+    description = params.text("Description")
+    short = 1 <= len(description) < NAME_LEAST
+    if short or len(description) > DESCRIPTION_MOST or description.startswith(ADDRESS_STARTS):
+        raise ApiError(
+            description_status,
+            "InvalidDescription.Malformed",
+            "The specified Description is not valid.",
+        )
+
+
 def tags_told(tags: Mapping[str, str]) -> dict[str, Any]:
     """Tags as Describe calls show them."""
     return {"Tag": [{"TagKey": key, "TagValue": value} for key, value in tags.items()]}
 
 
-def tags_given(params: Params) -> dict[str, str]:
-    """The tags of a request, checked.
+def tags_given(
+    params: Params, *, too_many: tuple[int, str] = (403, "QuotaExceed.Tags")
+) -> dict[str, str]:
+    """The tags of a request, checked; calls differ in what they say of too many.
 
     Raises:
         ApiError: too many, twice the same key, or a key or value that is not allowed.
     """
     given = params.structs("Tag", ("Key", "Value"))
     if len(given) > TAG_LIMIT:
-        raise ApiError(403, "QuotaExceed.Tags", "The maximum number of tags is exceeded.")
+        raise ApiError(*too_many, "The maximum number of tags is exceeded.")
     tags: dict[str, str] = {}
     for one in given:
         key, value = one.get("Key", ""), one.get("Value", "")
         if key in tags:
             raise ApiError(400, "Duplicate.TagKey", "The Tag.N.Key contains duplicate keys.")
         lower = key.lower()
-        if not key or len(key) > TAG_TEXT_LIMIT or lower.startswith(("acs:", "aliyun", "http")):
+        reserved = lower.startswith(("acs:", "aliyun")) or any(
+            one in lower for one in ADDRESS_STARTS
+        )
+        if not key or len(key) > TAG_TEXT_LIMIT or reserved:
             raise ApiError(400, "InvalidTagKey.Malformed", "The specified Tag.n.Key is not valid.")
-        if len(value) > TAG_TEXT_LIMIT or value.lower().startswith(("http://", "https://")):
+        if len(value) > TAG_TEXT_LIMIT or any(one in value.lower() for one in ADDRESS_STARTS):
             raise ApiError(
                 400, "InvalidTagValue.Malformed", "The specified Tag.n.Value is not valid."
             )
@@ -84,12 +113,9 @@ def page(items: Sequence[Item], params: Params, *, least: int, most: int) -> Pag
     Sizes out of range are moved into it, as ECS does without a word.
     """
     if "NextToken" in params or "MaxResults" in params:
-        size = min(max(params.integer("MaxResults", least), least), most)
-        start = _start(params.text("NextToken"))
-        rest = start + size < len(items)
-        token = _token(start + size) if rest else ""
-        shown = items[start : start + size]
-        return Page(shown, {"NextToken": token, "TotalCount": 0, "PageNumber": 0, "PageSize": size})
+        found = part(items, params, least=least, most=most, default=max(least, PAGE_DEFAULT))
+        told = {"TotalCount": 0, "PageNumber": 0, "PageSize": found.size}
+        return Page(found.items, {"NextToken": found.token, **told})
     size = min(max(params.integer("PageSize", PAGE_DEFAULT), 1), PAGE_MOST)
     number = max(params.integer("PageNumber", 1), 1)
     shown = items[(number - 1) * size : number * size]
@@ -97,6 +123,23 @@ def page(items: Sequence[Item], params: Params, *, least: int, most: int) -> Pag
         shown,
         {"NextToken": "", "TotalCount": len(items), "PageNumber": number, "PageSize": size},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Items from a token on, and the token of what follows; empty at the end."""
+
+    items: Sequence[Any]
+    token: str
+    size: int
+
+
+def part(items: Sequence[Item], params: Params, *, most: int, default: int, least: int = 1) -> Part:
+    """The part that `NextToken` and `MaxResults` ask for."""
+    size = min(max(params.integer("MaxResults", default), least), most)
+    start = _start(params.text("NextToken"))
+    token = _token(start + size) if start + size < len(items) else ""
+    return Part(items[start : start + size], token, size)
 
 
 def _token(start: int) -> str:

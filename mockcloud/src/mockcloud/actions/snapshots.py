@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
-from mockcloud.actions.shapes import moment, page, tags_given, tags_match, tags_told
+from mockcloud.actions.attach import check_region
+from mockcloud.actions.shapes import check_words, moment, page, tags_given, tags_match, tags_told
 from mockcloud.engine.engine import Engine
 from mockcloud.engine.state import Disk, Snapshot
 from mockcloud.errors import ApiError
@@ -13,7 +13,6 @@ from mockcloud.wire.params import Params
 
 Answer = dict[str, Any]
 
-NAME: Final = re.compile(r"[^\W\d_][\w:.\-]{1,127}")
 RETENTION_MOST_DAYS: Final = 65536
 PAGE_LEAST, PAGE_MOST_TOKENS = 10, 100
 STATUSES: Final = ("progressing", "accomplished", "failed", "all")
@@ -21,6 +20,7 @@ STATUSES: Final = ("progressing", "accomplished", "failed", "all")
 
 async def create_snapshot(engine: Engine, params: Params) -> Answer:
     """Begin a snapshot; its content is fixed a little later, and it can be used later still."""
+    check_region(engine, params)
     disk_id = params.required("DiskId")
     replay = engine.tokens.replay("CreateSnapshot", params)
     if replay is not None:
@@ -50,8 +50,8 @@ async def create_snapshot(engine: Engine, params: Params) -> Answer:
 
 
 def _check_words(params: Params) -> None:
-    name = params.text("SnapshotName")
-    if name and (not NAME.fullmatch(name) or name.lower().startswith(("auto", "http"))):
+    check_words(params, "SnapshotName", description_status=404)
+    if params.text("SnapshotName").lower().startswith(("auto", "http")):
         raise ApiError(
             400, "InvalidSnapshotName.Malformed", "The specified snapshot name is not valid."
         )
@@ -84,8 +84,15 @@ def _begin(engine: Engine, disk: Disk, snapshot: Snapshot) -> None:
     async def cut() -> None:
         if snapshot.id not in engine.snapshots:
             return
-        await engine.hypervisor.snapshot(disk.serial, snapshot.id)
         snapshot.cut_at = engine.clock.time()
+        try:
+            await engine.hypervisor.snapshot(disk.serial, snapshot.id)
+        except Exception:
+            snapshot.status = "failed"
+            raise
+        if snapshot.id not in engine.snapshots:  # cancelled while it was copied
+            await engine.hypervisor.delete_snapshot(snapshot.id)
+            return
         snapshot.available = disk.kind.instant
         engine.schedule.after(engine.latencies.draw("snapshot_done"), done)
 
@@ -97,6 +104,7 @@ def _begin(engine: Engine, disk: Disk, snapshot: Snapshot) -> None:
 
 async def delete_snapshot(engine: Engine, params: Params) -> Answer:
     """Destroy a snapshot; disks made from it hold it back, unless forced."""
+    check_region(engine, params)
     snapshot_id = params.required("SnapshotId")
     snapshot = engine.snapshots.get(snapshot_id)
     if snapshot is None:
@@ -114,6 +122,8 @@ async def delete_snapshot(engine: Engine, params: Params) -> Answer:
 async def describe_snapshots(engine: Engine, params: Params) -> Answer:
     """Snapshots of a region, newest first."""
     region = params.required("RegionId")
+    if region not in engine.config.zones:
+        raise ApiError(404, "InvalidRegionId.NotFound", "The specified RegionId does not exist.")
     ids = params.id_list(
         "SnapshotIds", too_many="InvalidSnapshotIds.Malformed", bad="InvalidParameter.SnapshotIds"
     )

@@ -17,7 +17,7 @@ RESOURCES_MOST: Final = 50
 async def tag_resources(engine: Engine, params: Params) -> Answer:
     """Put tags on resources; a key that is there gets the new value."""
     found = _resources(engine, params)
-    tags = tags_given(params)
+    tags = tags_given(params, too_many=(400, "NumberExceed.Tags"))
     if not tags:
         raise ApiError(404, "MissingParameter.Tags", "The parameter Tag.N is required.")
     for one in found:

@@ -7,10 +7,11 @@ events out when they are due; with the fake one a test moves time and they happe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -79,6 +80,12 @@ class Schedule:
                 except Exception:
                     # one disk's trouble must not stop the time of all others
                     logging.getLogger(__name__).exception("an event failed")
+
+    @contextlib.asynccontextmanager
+    async def at_rest(self) -> AsyncIterator[None]:
+        """While the block runs no event does: the one that ran has ended."""
+        async with self._running:
+            yield
 
     async def run_forever(self) -> None:
         """Carry events out as they become due."""

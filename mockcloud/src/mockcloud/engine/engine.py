@@ -14,6 +14,7 @@ from mockcloud.engine.tokens import Tokens
 from mockcloud.engine.world import WorldConfig
 from mockcloud.errors import ApiError
 from mockcloud.hypervisor.base import Hypervisor
+from mockcloud.wire.params import Params
 
 ID_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 ID_LENGTH: Final = 20
@@ -60,6 +61,7 @@ class Engine:
                 type_name=one.type,
                 status=one.status,
                 created_at=clock.time(),
+                running_since=clock.time(),
                 tags=dict(one.tags),
             )
             for one in config.machines
@@ -67,7 +69,8 @@ class Engine:
         self.busy: dict[str, set[str]] = defaultdict(set)
         self._random = random
         self._count = 0
-        self._calls: dict[tuple[str, int], int] = {}
+        self._minute = 0
+        self._calls: dict[tuple[str, str], int] = {}
 
     def new_id(self, kind: str, region: str) -> str:
         """A fresh id as the cloud would make it in this region."""
@@ -110,8 +113,19 @@ class Engine:
             for one in self.snapshots.values()
         )
 
-    def count_call(self, action: str) -> None:
-        """Refuse the call when its minute is used up.
+    def region_of_call(self, params: Params) -> str:
+        """The region a call is about: the one it names, or that of what it is about."""
+        for name, known in (
+            ("DiskId", self.disks),
+            ("SnapshotId", self.snapshots),
+            ("InstanceId", self.instances),
+        ):
+            if (one := known.get(params.text(name))) is not None:
+                return one.region
+        return params.text("RegionId")
+
+    def count_call(self, action: str, region: str) -> None:
+        """Refuse the call when its minute is used up; each action in each region has its own.
 
         Raises:
             ApiError: `Throttling`, until the next minute of the clock begins.
@@ -121,16 +135,16 @@ class Engine:
         if not limit:
             return
         minute = int(self.clock.time() // MINUTE_S)
-        if any(at != minute for _, at in self._calls):
-            self._calls = {key: count for key, count in self._calls.items() if key[1] == minute}
-        used = self._calls.get((action, minute), 0)
+        if minute != self._minute:
+            self._minute, self._calls = minute, {}
+        used = self._calls.get((action, region), 0)
         if used >= limit:
             raise ApiError(
                 self.knobs.throttle_status,
                 "Throttling",
                 "Request was denied due to request throttling.",
             )
-        self._calls[(action, minute)] = used + 1
+        self._calls[(action, region)] = used + 1
 
     async def close(self) -> None:
         """Leave nothing behind on the machine."""

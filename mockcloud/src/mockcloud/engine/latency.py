@@ -15,8 +15,10 @@ Range = tuple[float, float]
 STEPS: Final = (
     "call", "create", "restore", "attach", "detach", "status_lag", "resize_device",
     "snapshot_cut", "snapshot_done", "hidden_init", "describe_lag", "device_lag",
+    "detach_stuck",
 )  # fmt: skip
-"""`call` is the time of every API call; `call.NAME` that of one."""
+"""`call` is the time of every API call; `call.NAME` that of one. `detach_stuck` comes on top of
+`detach`: a guest that lets go late, or never with `inf`."""
 
 REAL: Final[dict[str, Range]] = {
     "call": (0.03, 0.12), "call.CreateDisk": (0.3, 1.0), "call.AttachDisk": (0.3, 1.0),
@@ -49,7 +51,7 @@ class Latencies:
     def draw(self, step: str) -> float:
         """Seconds that this step takes now; 0 where nothing is said of it."""
         low, high = self._ranges.get(step) or self._ranges.get(step.partition(".")[0], (0.0, 0.0))
-        return self._random.uniform(low, high)
+        return low if low == high else self._random.uniform(low, high)
 
 
 def ranges(profile: str, changes: Mapping[str, str]) -> dict[str, Range]:
@@ -69,4 +71,6 @@ def ranges(profile: str, changes: Mapping[str, str]) -> dict[str, Range]:
             made[step] = (float(low), float(high or low))
         except ValueError:
             raise ValueError(f"latency {step}={text}: allowed are SECONDS or LOW:HIGH") from None
+        if not 0 <= made[step][0] <= made[step][1]:
+            raise ValueError(f"latency {step}={text}: allowed are seconds from 0, the lower first")
     return made

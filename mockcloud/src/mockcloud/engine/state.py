@@ -24,6 +24,8 @@ class Disk:
         status: what DescribeDisks shows; it may lag behind what is so.
         operation: what really goes on: `creating`, `attaching`, `detaching`, or nothing.
         operation_on: the machine that an attach or detach is about.
+        next_instance: the machine that gets it once it is detached, where such an attach waits.
+        turn: counts how often it was taken by force; a detach of an earlier turn is void.
         visible_from, initialized_at: times; before them a search doesn't show the disk, and a
             delete or resize is refused.
         ever_attached: whether it can be snapshotted.
@@ -44,6 +46,8 @@ class Disk:
     status: str = "Creating"
     operation: str = "creating"
     operation_on: str = ""
+    next_instance: str = ""
+    turn: int = 0
     attachments: list[Attachment] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     snapshot_id: str = ""
@@ -105,7 +109,11 @@ class Snapshot:
 
 @dataclass(slots=True, kw_only=True)
 class Instance:
-    """One machine."""
+    """One machine.
+
+    Attributes:
+        running_since: seconds since the epoch; shortly after it, attaches may still be refused.
+    """
 
     id: str
     region: str
@@ -113,6 +121,7 @@ class Instance:
     type_name: str
     status: str
     created_at: float
+    running_since: float = 0.0
     tags: dict[str, str] = field(default_factory=dict)
 
     @property

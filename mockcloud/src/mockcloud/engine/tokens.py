@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from mockcloud.engine.clock import Clock
-from mockcloud.engine.world import Knobs
+from mockcloud.engine.knobs import Knobs
 from mockcloud.errors import ApiError
 from mockcloud.wire.params import Params
 
@@ -28,13 +30,41 @@ class _Spent:
     at: float
 
 
+STILL_RUNNING: Final = {"CreateSnapshot": "IdempotentProcessing"}
+"""The code for a token whose first request isn't answered yet, where it isn't the usual one."""
+
+
 class Tokens:
-    """The tokens that were spent."""
+    """The tokens that were spent, or are being spent."""
 
     def __init__(self, *, clock: Clock, knobs: Knobs) -> None:
         self._clock = clock
         self._knobs = knobs
         self._spent: dict[tuple[str, str], _Spent] = {}
+        self._running: set[tuple[str, str]] = set()
+
+    @contextlib.contextmanager
+    def running(self, action: str, params: Params) -> Iterator[None]:
+        """Hold the request's token while the request is carried out.
+
+        Raises:
+            ApiError: another request with it still runs.
+        """
+        token = params.text("ClientToken")
+        if not token:
+            yield
+            return
+        if (action, token) in self._running:
+            raise ApiError(
+                403,
+                STILL_RUNNING.get(action, "LastTokenProcessing"),
+                "The last request with this client token is still being processed.",
+            )
+        self._running.add((action, token))
+        try:
+            yield
+        finally:
+            self._running.discard((action, token))
 
     def replay(self, action: str, params: Params) -> dict[str, str] | None:
         """The answer of the earlier request with this token; None when it is new or absent.

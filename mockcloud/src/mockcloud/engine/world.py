@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from mockcloud.engine.catalog import TYPES
+from mockcloud.engine.catalog import NAMES, TYPES
+from mockcloud.engine.knobs import Knobs, WorldError
 from mockcloud.wire.auth import AccessKey
 
 RUNNING: Final = "Running"
+STATUSES: Final = ("Pending", "Starting", RUNNING, "Stopping", "Stopped")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,43 +27,6 @@ class Machine:
     type: str = "ecs.g6.large"
     status: str = RUNNING
     tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Knobs:
-    """Where the real cloud's answer is not known or differs, one may choose.
-
-    Attributes:
-        delete_unknown: status for deleting what doesn't exist: 404 or 200.
-        token_mismatch_status: 400 or 403.
-        token_recorded_on_failure: whether a create that failed spends its token.
-        token_ttl_s: how long a token is remembered.
-        snapshot_needs_attach: whether a disk must have been attached once to be snapshotted.
-        restore_smaller: `enlarge` or `refuse` a disk that is smaller than its snapshot.
-        in_use_delete_code: code for deleting a disk that is attached.
-        stockout_code: code for a zone that is sold out.
-        conflict_code: code for a second attach or detach of a busy machine.
-        null_attachments: how an Available disk shows its attachments: `absent`, `empty`, `null`.
-        writes_per_minute, reads_per_minute: of one action before it is throttled; 0: no limit.
-        throttle_status: 400, 403 or 429.
-        parallel_attach, parallel_detach: caps of a machine that is tagged for parallel work.
-    """
-
-    delete_unknown: int = 404
-    token_mismatch_status: int = 400
-    token_recorded_on_failure: bool = False
-    token_ttl_s: float = 86400.0
-    snapshot_needs_attach: bool = True
-    restore_smaller: str = "enlarge"
-    in_use_delete_code: str = "IncorrectDiskStatus"
-    stockout_code: str = "InvalidDataDiskCategory.ValueNotSupported"
-    conflict_code: str = "InvalidOperation.Conflict"
-    null_attachments: str = "absent"
-    writes_per_minute: int = 500
-    reads_per_minute: int = 1000
-    throttle_status: int = 400
-    parallel_attach: int = 32
-    parallel_detach: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +47,6 @@ class WorldConfig:
     def region_of(self, zone: str) -> str:
         """The region that a zone belongs to; empty when it is unknown."""
         return next((region for region, zones in self.zones.items() if zone in zones), "")
-
-
-class WorldError(ValueError):
-    """The world file can't be used; the message says what and where."""
 
 
 DEFAULT_ZONES: Final = {
@@ -119,40 +80,82 @@ def parse_world(text: str) -> WorldConfig:
         raise WorldError(f"no TOML: {error}") from error
     _refuse_unknown(told, {"regions", "instances", "keys", "knobs", "sold_out"}, "the world")
     base = default_world()
-    zones = {name: tuple(zones) for name, zones in told.get("regions", base.zones).items()}
+    zones = _zones(told["regions"]) if "regions" in told else base.zones
     machines = (
-        tuple(_made(Machine, one, "an instance") for one in told["instances"])
+        tuple(_made(Machine, one, "an instance") for one in _tables(told, "instances"))
         if "instances" in told
         else tuple(one for one in base.machines if any(one.zone in z for z in zones.values()))
     )
-    keys = tuple(_key(one) for one in told["keys"]) if "keys" in told else base.keys
+    keys = tuple(_key(one) for one in _tables(told, "keys")) if "keys" in told else base.keys
     world = WorldConfig(
         zones=zones,
         machines=machines,
         keys=keys,
         knobs=_made(Knobs, told.get("knobs", {}), "knobs"),
-        sold_out=frozenset(told.get("sold_out", ())),
+        sold_out=frozenset(_texts(told.get("sold_out", []), "sold_out")),
     )
-    for machine in world.machines:
-        if not world.region_of(machine.zone):
-            raise WorldError(
-                f"instance {machine.id} is in zone {machine.zone}, which no region has"
-            )
-        if machine.type not in TYPES:
-            raise WorldError(
-                f"instance {machine.id} has type {machine.type}: allowed are {', '.join(TYPES)}"
-            )
+    _check(world)
     return world
+
+
+def _check(world: WorldConfig) -> None:
+    if not world.keys:
+        raise WorldError("keys is empty: nobody could call this cloud")
+    ids = [machine.id for machine in world.machines]
+    if twice := sorted({one for one in ids if ids.count(one) > 1}):
+        raise WorldError(f"instances {', '.join(twice)} are there twice")
+    for machine in world.machines:
+        _check_machine(world, machine)
+    for pair in world.sold_out:
+        zone, _, category = pair.partition("/")
+        if not world.region_of(zone) or category.partition("/")[0] not in NAMES:
+            raise WorldError(f"sold_out has {pair!r}: allowed are ZONE/CATEGORY of this world")
+
+
+def _check_machine(world: WorldConfig, machine: Machine) -> None:
+    if not world.region_of(machine.zone):
+        raise WorldError(f"instance {machine.id} is in zone {machine.zone}, which no region has")
+    for name, value, allowed in (
+        ("type", machine.type, tuple(TYPES)),
+        ("status", machine.status, STATUSES),
+    ):
+        if value not in allowed:
+            raise WorldError(
+                f"instance {machine.id} has {name} {value}: allowed are {', '.join(allowed)}"
+            )
+
+
+def _zones(told: object) -> dict[str, tuple[str, ...]]:
+    if not isinstance(told, dict) or not told:
+        raise WorldError("regions is no table: allowed is REGION = [ZONE, ...]")
+    return {region: tuple(_texts(zones, f"region {region}")) for region, zones in told.items()}
+
+
+def _texts(told: object, what: str) -> list[str]:
+    if not isinstance(told, list) or not all(isinstance(one, str) for one in told):
+        raise WorldError(f"{what} is {told!r}: allowed is a list of texts")
+    return told
+
+
+def _tables(told: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    tables = told[name]
+    if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
+        raise WorldError(f"{name} is no list of tables: write each as [[{name}]]")
+    return tables
 
 
 def _key(told: Mapping[str, Any]) -> AccessKey:
     changed = dict(told)
-    changed["denied"] = frozenset(changed.get("denied", ()))
+    changed["denied"] = frozenset(_texts(changed.get("denied", []), "denied of a key"))
     key: AccessKey = _made(AccessKey, changed, "a key")
+    if key.token_expires is not None and key.token_expires.tzinfo is None:
+        raise WorldError(f"token_expires of key {key.id} has no time zone: end it with Z")
     return key
 
 
 def _made(kind: type[Any], told: Mapping[str, Any], what: str) -> Any:  # noqa: ANN401 - of `kind`
+    if not isinstance(told, Mapping):
+        raise WorldError(f"{what} is {told!r}: allowed is a table")
     _refuse_unknown(told, {item.name for item in fields(kind)}, what)
     try:
         return kind(**told)

@@ -8,7 +8,9 @@ device. The file behind the device is `SERIAL.img`, so that whoever looks can co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -105,13 +107,29 @@ class LoopHypervisor:
         self._snapshot(snapshot_id).unlink(missing_ok=True)
 
     async def close(self) -> None:
-        """Take away every device and file; what a machine still has mounted is unmounted first."""
-        for (serial, instance_id), device in list(self._devices.items()):
-            await _unmount_all(device.path)
-            await self.detach(serial, instance_id)
+        """Take away every device and file; what a machine still has mounted is unmounted first.
+
+        It goes by what the kernel knows: a device whose making was cut short is found as well. One
+        that a machine still holds goes when that machine lets go of it.
+        """
+        for path in self._loops():
+            await _unmount_all(path)
+            await _run("losetup", "--detach", path)
+        for device in self._devices.values():
+            device.link.unlink(missing_ok=True)
+            _prune(device.link.parent, self._root)
+        self._devices.clear()
         for directory in (self._disks, self._snapshots):
-            for path in directory.iterdir():
-                path.unlink()
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _loops(self) -> list[str]:
+        """The loop devices over our disks."""
+        found = []
+        for backing in sorted(Path("/sys/block").glob("loop*/loop/backing_file")):
+            with contextlib.suppress(OSError):  # it went meanwhile
+                if Path(backing.read_text().rstrip("\n")).parent == self._disks.resolve():
+                    found.append(f"/dev/{backing.parts[3]}")
+        return found
 
     def _image(self, serial: str) -> Path:
         return self._disks / f"{serial}{IMAGE_SUFFIX}"
@@ -134,6 +152,27 @@ class LoopHypervisor:
         except OSError as error:
             raise Busy(f"{device.path}: {error.strerror}") from error
         await _run("losetup", "--detach", device.path)
+
+
+def loop_missing() -> str:
+    """What keeps this machine from loop devices; empty when nothing does."""
+    if os.geteuid() != 0:
+        return "loop devices need root; run it as root, or use --hypervisor=none"
+    if not Path("/dev/loop-control").exists():
+        return "there is no /dev/loop-control; load the module `loop`, or use --hypervisor=none"
+    if shutil.which("losetup") is None:
+        return "there is no losetup; install util-linux, or use --hypervisor=none"
+    return ""
+
+
+def _prune(directory: Path, root: Path) -> None:
+    """Remove the directories from here up to the root that are empty."""
+    while directory != root:
+        try:
+            directory.rmdir()
+        except OSError:
+            return
+        directory = directory.parent
 
 
 async def _copy(source: Path, target: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 KEPT: Final = 20_000
 """Calls that are kept; the oldest go first."""
 
+HIDDEN_VALUE: Final = "***"
 HIDDEN: Final = frozenset({"Signature", "SecurityToken", "SignatureNonce", "AccessKeyId"})
 
 
@@ -19,7 +20,8 @@ class Call:
 
     Attributes:
         at: seconds since the epoch.
-        target: the request's path and query as they came, which must hold nothing secret.
+        target: the request's path and query as they came; of what must not be shown, such as a
+            signature that an SDK puts there, the name alone.
         lost: whether the answer was withheld from the caller.
     """
 
@@ -44,6 +46,16 @@ class Call:
 def shown(params: Mapping[str, str]) -> dict[str, str]:
     """The parameters that may be shown."""
     return {name: value for name, value in params.items() if name not in HIDDEN}
+
+
+def shown_target(target: str) -> str:
+    """The path and query without the values that must not be shown."""
+    path, mark, query = target.partition("?")
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    told = (
+        name + (f"={HIDDEN_VALUE}" if name in HIDDEN else is_ + value) for name, is_, value in pairs
+    )
+    return path + mark + "&".join(told)
 
 
 class CallLog:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from mockcloud.errors import ApiError
 from mockcloud.faults import Faults
 from mockcloud.wire import bodies
 from mockcloud.wire.auth import Authenticator, check_call
-from mockcloud.wire.calls import Call, CallLog, shown
+from mockcloud.wire.calls import Call, CallLog, shown, shown_target
 from mockcloud.wire.params import Params
 
 Answer = dict[str, Any]
@@ -61,7 +62,7 @@ class Gateway:
                 access_key_id=params.get("AccessKeyId", ""),
                 params=shown(params),
                 method=request.method,
-                target=request.raw_path,
+                target=shown_target(request.raw_path),
                 status=outcome.status,
                 code=outcome.code,
                 request_id=call_id,
@@ -76,12 +77,19 @@ class Gateway:
     async def _answer(
         self, request: web.Request, params: Mapping[str, str], call_id: str
     ) -> _Outcome:
-        xml = params.get("Format", "XML").upper() != "JSON"
+        xml = params.get("Format", "XML").upper() == "XML"
         try:
             answer, lost = await self._checked(request, params)
         except ApiError as error:
             response = bodies.failure(error, request.host, call_id, xml=xml)
             return _Outcome(response, error.status, error.code)
+        except Exception:
+            # an SDK can't read a page of the web server: whatever broke, it gets a code
+            logging.getLogger(__name__).exception("%s failed", params.get("Action"))
+            broken = ApiError(500, "InternalError", "The request failed due to an unknown error.")
+            return _Outcome(
+                bodies.failure(broken, request.host, call_id, xml=xml), 500, broken.code
+            )
         if answer is None:
             return _Outcome(web.Response(status=500), 0, "RequestLost", lost=True)
         response = bodies.success(params["Action"], answer, call_id, xml=xml)
@@ -114,7 +122,7 @@ class Gateway:
 
 async def _gather(request: web.Request) -> dict[str, str]:
     """Query and form together; of a name that comes twice the last value counts."""
-    params = dict(request.query)
+    params = {name: value for name, value in request.query.items()}  # noqa: C416 - dict() takes the first
     if request.content_type == "application/x-www-form-urlencoded":
         params |= {name: str(value) for name, value in (await request.post()).items()}
     return params
