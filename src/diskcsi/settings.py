@@ -21,6 +21,10 @@ NO_HTTP: Final = -1
 
 MAX_PORT: Final = 65535
 
+CONTROLLER_PORT: Final = 11270
+NODE_PORT: Final = 11260
+"""Where monitoring of the Go driver looks; two, since both may run on one host's network."""
+
 IDENTITY_SOURCES: Final = ("virtio", "nvme", "loop")
 
 SettingsT = TypeVar("SettingsT")
@@ -96,11 +100,12 @@ class Settings:
         env=("SERVICE_HOST",),
         help="the address of /metrics, /healthz and /readyz; 0.0.0.0 to let probes in",
     )
-    http_port: int = setting(
-        default=11270,
+    http_port: int | None = setting(
+        default=None,
         env=("SERVICE_PORT",),
         parse=_port,
-        help="the port of /metrics, /healthz and /readyz; 0 takes any free one, -1 serves none",
+        help="the port of /metrics, /healthz and /readyz; 0 takes any free one, -1 serves none; by"
+        f" default {CONTROLLER_PORT}, and {NODE_PORT} where the node alone is served",
     )
     log_level: str = setting(
         default="INFO", env=("LOG_LEVEL",), parse=_log_level, help="debug, info, warning or error"
@@ -154,6 +159,13 @@ class Settings:
     def socket_path(self) -> str:
         """The path of the unix socket."""
         return self.endpoint.removeprefix("unix://")
+
+    @property
+    def metrics_port(self) -> int:
+        """The port to serve metrics and checks on; `NO_HTTP`: none."""
+        if self.http_port is not None:
+            return self.http_port
+        return CONTROLLER_PORT if self.run_controller_service else NODE_PORT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

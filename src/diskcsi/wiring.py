@@ -105,11 +105,11 @@ async def serve_http(settings: Settings, parts: Parts, resources: AsyncExitStack
     Raises:
         SettingsError: address and port can't be listened on.
     """
-    if settings.http_port == NO_HTTP:
+    if settings.metrics_port == NO_HTTP:
         return
     serving = http.serving(
         host=settings.http_host,
-        port=settings.http_port,
+        port=settings.metrics_port,
         metrics=parts.metrics,
         healthy=lambda: answers(Path(settings.socket_path)),
         ready=parts.plugin.check,
@@ -118,7 +118,7 @@ async def serve_http(settings: Settings, parts: Parts, resources: AsyncExitStack
         port = await resources.enter_async_context(serving)
     except OSError as error:
         raise SettingsError(
-            f"metrics and checks can't be served on {settings.http_host}:{settings.http_port}:"
+            f"metrics and checks can't be served on {settings.http_host}:{settings.metrics_port}:"
             f" {error.strerror or error}; set http_host and http_port (SERVICE_HOST,"
             f" SERVICE_PORT), or port {NO_HTTP} to serve none"
         ) from error

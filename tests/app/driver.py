@@ -95,7 +95,7 @@ def free_port() -> int:
 async def running(what: Plan) -> AsyncIterator[Driver]:
     """Serve while the block runs, then stop; an error of the driver is raised here."""
     stop = asyncio.Event()
-    port = what.settings.http_port
+    port = what.settings.metrics_port
     async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as session:
         tasks.create_task(app.serve(what, stop))
         await until_answers("127.0.0.1", port)

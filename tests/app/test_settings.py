@@ -154,6 +154,21 @@ def test_what_the_driver_can_t_do_is_refused(flags: dict[str, object], words: st
     assert words in refusal(flags=flags, kind=Settings)
 
 
+@pytest.mark.parametrize(
+    ("flags", "port"),
+    [
+        ({}, 11270),
+        ({"run_node_service": "false"}, 11270),
+        ({"run_controller_service": "false"}, 11260),
+        ({"run_controller_service": "false", "http_port": "7"}, 7),
+        ({"http_port": "-1"}, -1),
+    ],
+)
+def test_each_half_has_its_own_port(flags: dict[str, object], port: int) -> None:
+    """Both may run on one host's network, and dashboards look there."""
+    assert filled(flags=flags, kind=Settings).metrics_port == port
+
+
 def test_no_secret_is_shown() -> None:
     """Settings may end in a traceback or a log."""
     assert "hunter2" not in repr(filled(env={"PASSWORD": "hunter2"}, kind=Demanding))
