@@ -1,4 +1,4 @@
-"""The command that proves a provider, as its author runs it."""
+"""One command judges any installed provider, says what it left out, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -7,44 +7,20 @@ import re
 import select
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-COMMAND = [sys.executable, "-m", "diskcsi", "conformance"]
+Proof = Callable[..., subprocess.CompletedProcess[str]]
+
+WITHOUT_SANITY = ("--part=contract", "--part=life")
 INSTANCES = ("i-bp1mockcloudnode0001", "i-bp1mockcloudnode0002")
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        env={"PATH": os.environ["PATH"], **environment},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-
-
-def on_local(directory: Path) -> list[str]:
-    return [
-        "local", f"--directory={directory}", "--node-id=n1", "--nodes=n1,n2", "--other-node=n2",
-        "--identity-sources=loop", f"--device-root={directory}/nodes/n1/dev",
-    ]  # fmt: skip
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """Short, since sockets lie in it."""
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)
 
 
 @pytest.fixture
 def endpoint(directory: Path) -> Iterator[str]:
-    """A cloud with loop disks under `directory/cloud`."""
+    """A cloud behind HTTP, with loop disks under `directory/cloud`."""
     command = [
         sys.executable, "-m", "mockcloud", "serve", "--port=0", "--latency=zero",
         "--hypervisor=loop", f"--root={directory}/cloud",
@@ -57,70 +33,132 @@ def endpoint(directory: Path) -> Iterator[str]:
         process.stdout.read()
 
 
-def of_part(output: str, part: str) -> tuple[int, int]:
-    """How much of a part passed and failed."""
-    found = re.search(rf"^{part} +(\d+) +(\d+) ", output, re.MULTILINE)
-    assert found is not None, output
-    return int(found[1]), int(found[2])
+def left_behind(directory: Path) -> list[str]:
+    """Loop devices, mounts and disks of this proof that are still there."""
+    loops = [
+        name
+        for file in Path("/sys/block").glob("loop*/loop/backing_file")
+        if str(directory) in (name := file.read_text())
+    ]
+    mounts = [
+        line for line in Path("/proc/mounts").read_text().splitlines() if str(directory) in line
+    ]
+    return [*loops, *mounts, *map(str, directory.rglob("*.img"))]
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("fs_type", ["ext4", "xfs"])
+def test_a_good_provider_is_proved_and_nothing_is_left(
+    prove: Proof, local: list[str], directory: Path, fs_type: str
+) -> None:
+    """The contract and a life on real devices hold."""
+    done = prove(*local, *WITHOUT_SANITY, f"--fs-type={fs_type}")
+    assert (done.returncode, left_behind(directory)) == (0, []), done.stdout + done.stderr
+
+
+@pytest.mark.host
+def test_a_cloud_behind_http_is_proved(prove: Proof, endpoint: str, directory: Path) -> None:
+    """The same command, with the settings of that provider, secrets in the environment."""
+    done = prove(
+        "alibaba", *WITHOUT_SANITY, "--class=type=cloud_ssd", "--attach-before-snapshot",
+        f"--other-node={INSTANCES[1]}", "--identity-sources=loop",
+        f"--device-root={directory}/cloud/{INSTANCES[0]}/dev",
+        f"--metadata-url={endpoint}/_imds/{INSTANCES[0]}",
+        "--region=cn-hangzhou", "--ecs-scheme=http",
+        f"--ecs-endpoint={endpoint.removeprefix('http://')}",
+        ALIBABA_CLOUD_ACCESS_KEY_ID="mockcloud-key-id",
+        ALIBABA_CLOUD_ACCESS_KEY_SECRET="mockcloud-key-secret",
+    )  # fmt: skip
+    assert (done.returncode, left_behind(directory)) == (0, []), done.stdout + done.stderr
+
+
+@pytest.mark.host
+def test_an_installed_example_is_proved(
+    prove: Proof, folder: list[str], with_example: Mapping[str, str]
+) -> None:
+    """A provider that this package doesn't know."""
+    done = prove(*folder, *WITHOUT_SANITY, **with_example)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.host
+def test_what_is_left_out_is_told_with_its_reason(
+    prove: Proof, folder: list[str], with_example: Mapping[str, str]
+) -> None:
+    """A short proof must not look like a whole one."""
+    done = prove(*folder, "--part=contract", **with_example)
+    assert re.search(
+        r"provider contract: \d+ skipped: this provider has no snapshots\n", done.stdout
+    )
+
+
+@pytest.mark.host
+def test_a_provider_that_breaks_a_promise_fails_by_name(
+    prove: Proof, folder: list[str], with_example: Mapping[str, str], directory: Path
+) -> None:
+    """The exit status and the words say so."""
+    source = Path(with_example["PYTHONPATH"]) / "diskcsi_folder"
+    broken = directory / "broken" / "diskcsi_folder"
+    broken.mkdir(parents=True)
+    for file in source.glob("*.py"):
+        text = file.read_text().replace("raise AlreadyExists(", "print(")
+        (broken / file.name).write_text(text)
+    first = f"{broken.parent}:{with_example['PYTHONPATH']}"
+    done = prove(*folder, "--part=contract", PYTHONPATH=first)
+    assert (done.returncode, "test_another_order_under_a_name_is_refused" in done.stdout) == (
+        1,
+        True,
+    )
+
+
+def test_a_missing_csi_sanity_is_told_with_the_way_to_get_it(
+    prove: Proof, local: list[str]
+) -> None:
+    """Before anything is made."""
+    done = prove(*local, PATH="/nowhere")
+    assert "go install github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity@" in done.stderr
+
+
+def test_an_unknown_provider_is_told_with_the_installed_ones(prove: Proof) -> None:
+    """A name that was misspelled is the usual reason."""
+    done = prove("lokal")
+    assert re.search(r"no provider named 'lokal'; installed: .*local", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--class", "type"], "allowed is KEY=VALUE"),
+        (["--class", "tpye=file"], "unknown key 'tpye'"),
+        (["--directory=here"], "allowed is an absolute path"),
+        (["--other-node="], "name a second node"),
+    ],
+    ids=["no value", "unknown key", "bad setting", "one node"],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_made(
+    prove: Proof, local: list[str], directory: Path, arguments: list[str], told: str
+) -> None:
+    """In one line that names it."""
+    done = prove(*local, *WITHOUT_SANITY, *arguments)
+    assert (done.returncode != 0, told in done.stderr, (directory / "disks").exists()) == (
+        True,
+        True,
+        False,
+    )
 
 
 @pytest.mark.sanity
 @pytest.mark.timeout(300)
-def test_local_is_proved_whole(directory: Path) -> None:
-    """Contract, life and csi-sanity, in one command."""
+@pytest.mark.parametrize("name", ["local", "folder"])
+def test_stock_csi_sanity_passes_on_an_installed_provider(
+    prove: Proof,
+    request: pytest.FixtureRequest,
+    with_example: Mapping[str, str],
+    directory: Path,
+    name: str,
+) -> None:
+    """Every spec of what it advertises, on mounted and raw volumes."""
+    arguments = request.getfixturevalue(name)
     binary = os.environ["DISKCSI_CSI_SANITY"]
-    done = run(*on_local(directory), f"--csi-sanity={binary}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert of_part(done.stdout, "csi-sanity, block")[0] >= 60
-
-
-@pytest.mark.host
-def test_a_cloud_behind_http_is_proved_by_contract_and_life(directory: Path, endpoint: str) -> None:
-    """The same command, with the settings of that provider."""
-    done = run(
-        "alibaba", "--part=contract", "--part=life", "--class=type=cloud_ssd",
-        f"--other-node={INSTANCES[1]}", "--attach-before-snapshot", "--identity-sources=loop",
-        f"--device-root={directory}/cloud/{INSTANCES[0]}/dev",
-        f"--metadata-url={endpoint}/_imds/{INSTANCES[0]}",
-        ALIBABA_CLOUD_ACCESS_KEY_ID="mockcloud-key-id",
-        ALIBABA_CLOUD_ACCESS_KEY_SECRET="mockcloud-key-secret",
-        REGION_ID="cn-hangzhou",
-        ECS_ENDPOINT=endpoint.removeprefix("http://"),
-        ALICLOUD_CLIENT_SCHEME="http",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert of_part(done.stdout, "provider contract")[0] >= 50
-    assert of_part(done.stdout, "life over sockets")[1] == 0
-
-
-@pytest.mark.host
-def test_a_provider_that_breaks_a_promise_fails(directory: Path) -> None:
-    """Nodes that it never finds: the command says so by its exit status."""
-    sabotage = directory / "sitecustomize.py"
-    sabotage.write_text(
-        "from diskcsi.providers.local.cloud import LocalCloud\n"
-        "async def nobody(self, node_id): return None\n"
-        "LocalCloud.get_node = nobody\n"
-    )
-    done = run(*on_local(directory / "disks"), "--part=contract", PYTHONPATH=str(directory))
-    assert done.returncode == 1
-    assert of_part(done.stdout, "provider contract")[1] > 0
-
-
-def test_without_a_second_node_it_says_what_to_name(directory: Path) -> None:
-    """Before anything is made."""
-    done = run("local", f"--directory={directory}", "--part=contract")
-    assert done.returncode == 1
-    assert "--other-node" in done.stderr
-
-
-def test_without_csi_sanity_it_says_how_to_get_it(directory: Path) -> None:
-    """Before anything is made."""
-    done = run(*on_local(directory), "--csi-sanity=/nowhere")
-    assert "go install" in done.stderr
-
-
-def test_an_unknown_provider_is_told_with_the_installed_ones() -> None:
-    """A name that was misspelled is the usual reason."""
-    done = run("lokal")
-    assert re.search(r"no provider named 'lokal'; installed: .*local", done.stderr)
+    done = prove(*arguments, "--part=sanity", f"--csi-sanity={binary}", **with_example)
+    assert (done.returncode, left_behind(directory)) == (0, []), done.stdout[-4000:]
