@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 from mockcloud.app import Cloud, serving
@@ -49,13 +50,15 @@ class MockFaults:
 class TestAlibabaOverMockcloud(CloudProviderContract):
     """The ECS provider, over signed HTTP on real sockets."""
 
+    latencies: ClassVar[dict[str, tuple[float, float]]] = {}
+
     @pytest.fixture
     async def mock(self) -> AsyncIterator[Cloud]:
         world = default_world()
         config = replace(
             world, machines=tuple(replace(one, type=NVME_TYPE) for one in world.machines)
         )
-        async with serving(config=config, latencies={}) as mock:
+        async with serving(config=config, latencies=self.latencies) as mock:
             yield mock
 
     @pytest.fixture
@@ -94,3 +97,20 @@ class TestAlibabaOverMockcloud(CloudProviderContract):
             faults=MockFaults(mock),
             poll_s=0.01,
         )
+
+
+class TestAlibabaWhereThingsTakeTime(TestAlibabaOverMockcloud):
+    """States lag behind attachments, and new disks behind their answers."""
+
+    latencies: ClassVar[dict[str, tuple[float, float]]] = {
+        "call": (0.001, 0.003),
+        "create": (0.02, 0.05),
+        "attach": (0.03, 0.06),
+        "detach": (0.03, 0.06),
+        "status_lag": (0.01, 0.03),
+        "resize_device": (0.01, 0.03),
+        "snapshot_cut": (0.01, 0.03),
+        "snapshot_done": (0.02, 0.06),
+        "hidden_init": (0.0, 0.05),
+        "describe_lag": (0.0, 0.03),
+    }

@@ -189,7 +189,7 @@ class DiskPromises(Chapter):
         disk = await account.make()
         await account.attach(disk.id, world.node)
         with pytest.raises(InUse):
-            await cloud.delete_disk(disk.id)
+            await account.done(lambda: cloud.delete_disk(disk.id))
         assert await account.disk(disk.id) is not None
 
     @pytest.mark.needs(Capability.EXPAND)

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from diskcsi.model.capabilities import Capability
-from diskcsi.model.errors import MAYBE_RUNNING, DiskError, InUse, NotFound
+from diskcsi.model.errors import MAYBE_RUNNING, DiskError, InUse, NotFound, Pending, UnknownOutcome
 from diskcsi.model.ids import NodeId, SnapshotId, VolumeId
 from diskcsi.model.parameters import DiskKind, SnapshotParameters, VolumeParameters
 from diskcsi.model.volume import Disk, DiskSpec, DiskState, Snapshot, SnapshotSpec
@@ -138,6 +138,25 @@ class Account:
                     return await change()
                 except MAYBE_RUNNING:
                     await asyncio.sleep(self.world.poll_s)
+
+    async def loses_reply(self, action: str, change: Callable[[], Awaitable[object]]) -> bool:
+        """Make `change` while its reply gets lost; whether the provider told that it can't know.
+
+        A cloud that is busy is asked again, and its reply is lost again.
+        """
+        assert self.world.faults is not None
+        async with asyncio.timeout(self.world.timeout_s):
+            while True:
+                self.world.faults.lose_reply(action)
+                try:
+                    await change()
+                except Pending:
+                    self.world.faults.clear()
+                    await asyncio.sleep(self.world.poll_s)
+                except (UnknownOutcome, TimeoutError):
+                    return True
+                else:
+                    return False
 
     async def disk(self, volume_id: VolumeId) -> Disk | None:
         """The disk as it is now."""
