@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -107,6 +108,7 @@ async def running(what: Plan) -> AsyncIterator[Driver]:
         finally:
             channel.close()
             stop.set()
+            gc.unfreeze()  # a server's own process would never need what it froze
 
 
 async def until_answers(host: str, port: int) -> None:

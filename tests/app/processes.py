@@ -25,8 +25,9 @@ def process(
     *flags: str,
     python: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    until: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A driver that has answered; what it printed is in `log`."""
+    """A driver that serves, or whose file `until` is there; what it printed is in `log`."""
     path = directory / "csi.sock"
     command = [
         sys.executable, *python, "-m", "diskcsi", "run", f"--endpoint=unix://{path}",
@@ -38,7 +39,7 @@ def process(
         )
     try:
         end_s = time.monotonic() + START_S
-        while not re.search(r"\bserving\b", (directory / "log").read_text()):
+        while not (until.exists() if until else _serves(directory / "log")):
             assert running.poll() is None, (directory / "log").read_text()
             assert time.monotonic() < end_s
             select.select([], [], [], 0.02)
@@ -46,3 +47,7 @@ def process(
     finally:
         running.kill()
         running.wait(timeout=START_S)
+
+
+def _serves(log: Path) -> bool:
+    return re.search(r"\bserving\b", log.read_text()) is not None

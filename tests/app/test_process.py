@@ -24,6 +24,14 @@ async def test_a_signal_ends_it_well(tmp_path: Path, number: int) -> None:
     assert (status, (tmp_path / "csi.sock").exists()) == (0, False)
 
 
+def test_a_signal_in_the_middle_of_the_start_ends_it_well_too(tmp_path: Path) -> None:
+    """A rollout that changes its mind leaves no socket behind."""
+    with process(tmp_path, *HALVES["controller"], until=tmp_path / "csi.sock") as driver:
+        driver.terminate()
+        status = driver.wait(timeout=START_S)
+    assert (status, (tmp_path / "csi.sock").exists()) == (0, False)
+
+
 @pytest.mark.parametrize("form", ["json", "text"])
 @pytest.mark.parametrize("half", HALVES)
 def test_a_server_never_loads_what_only_people_s_commands_need(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import stat
@@ -81,6 +82,19 @@ async def test_a_socket_that_somebody_serves_is_left_alone(listening: Path) -> N
     """Two drivers on one socket would answer in turns."""
     with pytest.raises(SocketInUse, match=f"another process serves on {listening}"):
         await says_who_it_is(listening)
+
+
+async def test_a_server_too_busy_to_take_a_connection_is_one(tmp_path: Path) -> None:
+    """Its queue is full; waiting for a place in it could take forever."""
+    path = tmp_path / "busy"
+    with contextlib.ExitStack() as opened:
+        other = opened.enter_context(socket.socket(socket.AF_UNIX))
+        other.bind(str(path))
+        other.listen(0)
+        client = opened.enter_context(socket.socket(socket.AF_UNIX))
+        client.connect(str(path))
+        with pytest.raises(SocketInUse):
+            await says_who_it_is(path)
 
 
 async def test_who_serves_it_still_answers(listening: Path) -> None:

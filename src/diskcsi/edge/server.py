@@ -109,10 +109,20 @@ def _remove_stale(path: Path) -> None:
         return
     if not stat.S_ISSOCK(mode):
         raise SocketInUse(f"{path} exists and is no socket: remove it or set another endpoint")
+    if _answers_nobody(path):
+        path.unlink(missing_ok=True)
+    else:
+        raise SocketInUse(f"another process serves on {path}: stop it or set another endpoint")
+
+
+def _answers_nobody(path: Path) -> bool:
+    """Whether the socket's process is gone; one that is too busy to take a connection is not."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # noqa: FBT003 - the name of the method says it
         try:
             probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-        else:
-            raise SocketInUse(f"another process serves on {path}: stop it or set another endpoint")
+        except (ConnectionRefusedError, FileNotFoundError):
+            return True
+        except BlockingIOError:
+            return False
+        return False
