@@ -95,6 +95,8 @@ class Provider(Generic[SettingsT]):
     """One vendor's plug-in.
 
     Attributes:
+        spi_version: the `SPI_VERSION` that it was written for, as a number: taken from the driver
+            that is installed it would always fit.
         name: the value of `--provider`.
         driver_name: the default CSI driver name (CSI spec, GetPluginInfo: domain notation).
         settings_type: a frozen dataclass of `setting` fields; the app fills it from flags,
@@ -105,13 +107,13 @@ class Provider(Generic[SettingsT]):
         node_facts: where a node's facts come from; the settings' own words win.
     """
 
+    spi_version: int
     name: str
     driver_name: str
     settings_type: type[SettingsT]
     rules: Callable[[SettingsT], Rules]
     open_cloud: Callable[[SettingsT, CallObserver], AbstractAsyncContextManager[CloudProvider]]
     node_facts: Callable[[SettingsT], AbstractAsyncContextManager[NodeFactsSource]]
-    spi_version: int = SPI_VERSION
 
 
 AnyProvider = Provider[Any]

@@ -103,6 +103,7 @@ async def node_facts(settings: FolderSettings) -> AsyncIterator[NodeFactsSource]
 
 
 FOLDER = Provider(
+    spi_version=1,
     name="folder",
     driver_name="folder.example.org",
     settings_type=FolderSettings,

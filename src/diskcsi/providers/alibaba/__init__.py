@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from diskcsi.ports.provider import Provider, Rules
+from diskcsi.ports.provider import SPI_VERSION, Provider, Rules
 from diskcsi.providers.alibaba.settings import AlibabaSettings
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ async def _node_facts(settings: AlibabaSettings) -> AsyncIterator[NodeFactsSourc
 
 
 ALIBABA: Final = Provider(
+    spi_version=SPI_VERSION,
     name="alibaba",
     driver_name="diskplugin.csi.alibabacloud.com",
     settings_type=AlibabaSettings,

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from diskcsi.ports.provider import Provider, Rules
+from diskcsi.ports.provider import SPI_VERSION, Provider, Rules
 from diskcsi.providers.local.settings import LocalSettings
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ async def _node_facts(settings: LocalSettings) -> AsyncIterator[NodeFactsSource]
 
 
 LOCAL: Final = Provider(
+    spi_version=SPI_VERSION,
     name="local",
     driver_name="local.diskcsi.io",
     settings_type=LocalSettings,

@@ -14,7 +14,7 @@ from diskcsi.model.sizes import SizeRange
 from diskcsi.model.topology import Segments, TopologyKeys
 from diskcsi.ports.cloud import CallObserver, CloudProvider
 from diskcsi.ports.node_facts import NodeFacts, NodeFactsSource
-from diskcsi.ports.provider import DeviceRules, Provider, Rules
+from diskcsi.ports.provider import SPI_VERSION, DeviceRules, Provider, Rules
 from diskcsi.ports.settings import setting
 from diskcsi.testing.memory.cloud import MemoryCloud
 
@@ -131,6 +131,7 @@ async def _node_facts(settings: MemorySettings) -> AsyncIterator[NodeFactsSource
 
 
 MEMORY_PROVIDER: Final = Provider(
+    spi_version=SPI_VERSION,
     name="memory",
     driver_name="memory.diskcsi.example",
     settings_type=MemorySettings,
