@@ -10,7 +10,7 @@ import pytest
 
 from diskcsi.host.linux.filesystems import LinuxFilesystems, may_grow_mounted_ext
 from diskcsi.model.capabilities import AccessMode
-from diskcsi.model.errors import AlreadyExists, WrongState
+from diskcsi.model.errors import AlreadyExists, NotFound, WrongState
 from diskcsi.model.sizes import Capacity
 from diskcsi.node.requests import Expand, Publish, Stage
 from diskcsi.ports.host import FormatMark
@@ -389,3 +389,9 @@ async def test_a_note_that_can_not_be_read_proves_nothing(node: Machine, content
     for note in (node.directory / "marks").iterdir():
         note.write_text(content)
     assert await node.deps.marks.get(disk.volume_id) is None
+
+
+async def test_a_path_that_can_not_be_is_not_found(node: Machine) -> None:
+    """A NUL ends every path that the kernel knows."""
+    with pytest.raises(NotFound):
+        await node.stats.usage(node.plug("nul", 64).volume_id, "/a\0b")

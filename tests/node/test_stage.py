@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from diskcsi.model.capabilities import VolumeCapability
 from diskcsi.model.errors import (
@@ -12,6 +13,7 @@ from diskcsi.model.errors import (
     Pending,
     WrongState,
 )
+from diskcsi.model.ids import VolumeId
 from diskcsi.testing.host import GIB
 from tests.node.machine import (
     OTHER_SERIAL,
@@ -259,11 +261,13 @@ async def test_an_attachment_older_than_the_size_is_mounted(node: Machine) -> No
     assert node.host.paths_of(disk) == [STAGING]
 
 
-async def test_a_blank_disk_of_unknown_size_is_not_formatted(node: Machine) -> None:
+@pytest.mark.parametrize("size", ["", "20Gi", "-1", "\u00b2"])
+async def test_a_blank_disk_of_unknown_size_is_not_formatted(node: Machine, size: str) -> None:
     """upgrade-rollback-mounted: without the size the proof is not whole."""
     disk = node.host.plug("one")
+    told = {"serialNumber": "one", "sizeBytes": size}
     with pytest.raises(WrongState, match="tells no size to compare: detach the volume and attach"):
-        await node.stager.stage(replace(STAGE, publish_context={"serialNumber": "one"}))
+        await node.stager.stage(replace(STAGE, publish_context=told))
     assert disk.done == []
 
 
@@ -429,3 +433,25 @@ async def test_a_single_writer_may_be_staged(node: Machine) -> None:
     disk = node.host.plug("one")
     await node.stager.stage(replace(STAGE, capability=mounted(mode=WRITER)))
     assert node.host.paths_of(disk) == [STAGING]
+
+
+async def test_mount_flags_appear_in_no_log_and_no_error(node: Machine) -> None:
+    """They may hold secrets, whether the call succeeds or is refused."""
+    node.host.plug("one")
+    secret = mounted(flags=["password=canary", "noatime"])
+    with capture_logs() as logs:
+        await node.stager.stage(replace(STAGE, capability=secret))
+        with pytest.raises(AlreadyExists) as refused:
+            await node.stager.stage(replace(STAGE, capability=mounted("xfs", flags=["key=canary"])))
+    assert (logs != [], "canary" in f"{logs}{refused.value}") == (True, False)
+
+
+@pytest.mark.parametrize("volume_id", ["../../etc", "..", ".", "a/b", "d-\0"])
+async def test_an_odd_id_leads_to_no_other_place(node: Machine, volume_id: str) -> None:
+    """A raw device's file stays in its staging directory, and unstaging looks nowhere else."""
+    disk = node.host.plug("one")
+    odd = replace(RAW_STAGE, volume_id=VolumeId(volume_id))
+    await node.stager.stage(odd)
+    (path,) = node.host.paths_of(disk)
+    await node.stager.unstage(odd.volume_id, STAGING)
+    assert (path.rpartition("/")[0], node.host.mounted) == (STAGING, [])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 
 def raw_path(staging_path: str, volume_id: str) -> str:
-    """The file in a staging directory that a raw device is bound to."""
-    return f"{staging_path.rstrip('/')}/{volume_id}"
+    """The file in a staging directory that a raw device is bound to; never outside of it."""
+    name = volume_id.replace("/", "%2F").replace("\0", "%00")
+    if not name.strip("."):
+        name = name.replace(".", "%2E")
+    return f"{staging_path.rstrip('/')}/{name}"
 
 
 def is_staging(path: str) -> bool:

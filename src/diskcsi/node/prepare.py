@@ -145,7 +145,7 @@ def expected(request: Stage, rules: DeviceRules) -> Expected:
 
 def _size_told(context: Mapping[str, str]) -> int | None:
     told = context.get(SIZE_KEY, "")
-    return int(told) if told.isdigit() else None
+    return int(told) if told.isascii() and told.isdigit() else None
 
 
 def _check_omitted(context: Mapping[str, str]) -> bool:

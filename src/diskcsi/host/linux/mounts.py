@@ -89,7 +89,10 @@ class LinuxMounts:
 
     async def resolve(self, path: str) -> str:
         """Follow links: kubelet's directory may be one, and the kernel shows where it leads."""
-        return await asyncio.to_thread(os.path.realpath, path)
+        try:
+            return await asyncio.to_thread(os.path.realpath, path)
+        except ValueError:  # a NUL in it: no such path can be there
+            return path
 
 
 def _told(what: str, change: Callable[[], None]) -> None:
