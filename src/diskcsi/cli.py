@@ -222,7 +222,8 @@ def _filled(
     type=click.Choice(["real", "fast", "zero"]),
     default="fast",
     show_default=True,
-    help="how long the cloud takes: real as on the cloud, fast a tenth of it, zero at once",
+    help="how long the cloud takes: real as on the cloud (three minutes in all), fast a tenth of"
+    " it, zero at once",
 )
 def demo(*, keep: bool, latency: str) -> None:
     """Show a volume's whole life on this machine, on a mock of the cloud (needs root).
