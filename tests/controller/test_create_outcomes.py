@@ -89,6 +89,21 @@ async def test_a_lost_disk_is_found_before_another_zone_is_tried(rig: Rig) -> No
 
 
 @pytest.mark.parametrize(
+    ("after_s", "tokens"), [(4.0, False), (4.0, True), (20.0, True)], ids=["soon", "token", "late"]
+)
+async def test_an_order_that_arrives_late_makes_no_second_disk_elsewhere(
+    rig: Rig, after_s: float, *, tokens: bool
+) -> None:
+    """The settle time finds it, and after that the name's token is spent."""
+    rig.cloud.state.remembers_tokens = tokens
+    rig.cloud.faults.arrive_late("create_disk", after_s=after_s)
+    rig.cloud.faults.refuse("create_disk", Exhausted("sold out"))
+    volume = await rig.create(requirement=zones("zone-a", "zone-b"))
+    await asyncio.sleep(60)
+    assert [disk.id for disk in rig.disks()] == [volume.id]
+
+
+@pytest.mark.parametrize(
     "refusal",
     [
         InvalidArgument("no"),

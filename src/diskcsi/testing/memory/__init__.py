@@ -13,7 +13,7 @@ from diskcsi.testing.memory.provider import (
     memory_kind,
     memory_rules,
 )
-from diskcsi.testing.memory.state import Latency
+from diskcsi.testing.memory.timeline import Latency
 
 __all__ = [
     "MEMORY_PROVIDER",

@@ -21,7 +21,8 @@ from diskcsi.model.ids import NodeId, SnapshotId, VolumeId
 from diskcsi.model.volume import Disk, DiskSpec, Node, Snapshot, SnapshotPage, SnapshotSpec
 from diskcsi.ports.cloud import CallObserver, CloudCall
 from diskcsi.testing.memory.faults import Fault, Faults, code_of
-from diskcsi.testing.memory.state import Latency, State
+from diskcsi.testing.memory.state import State
+from diskcsi.testing.memory.timeline import Latency
 
 Result = TypeVar("Result")
 
@@ -229,7 +230,7 @@ class MemoryCloud:
 
     def _instead(self, call: MemoryCall, effect: Callable[[], object], fault: Fault) -> Exception:
         if fault.late_s is not None:
-            self.state.happen_late(fault.late_s, effect)
+            self.state.timeline.arrive(fault.late_s, effect)
         return fault.error or _unanswered(call)
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import heapq
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from diskcsi.model.errors import (
     AlreadyExists,
-    DiskError,
     Exhausted,
     InUse,
     InvalidArgument,
@@ -32,32 +28,10 @@ from diskcsi.model.volume import (
     SnapshotPage,
     SnapshotSpec,
 )
+from diskcsi.testing.memory.timeline import Latency, Timeline
 
 EPOCH: Final = datetime(2024, 1, 1, tzinfo=UTC)
 """When the loop's clock began, for times that people read."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Latency:
-    """Seconds that things take.
-
-    Attributes:
-        call_s: one call.
-        status_s: how long `Disk.state` lags behind the truth about attachment.
-        cut_s, upload_s: of a snapshot, until its content is fixed, and from then until ready.
-        show_s: until a read shows what was just made.
-    """
-
-    call_s: float = 0.0
-    create_s: float = 0.0
-    delete_s: float = 0.0
-    attach_s: float = 0.0
-    detach_s: float = 0.0
-    status_s: float = 0.0
-    resize_s: float = 0.0
-    cut_s: float = 0.0
-    upload_s: float = 0.0
-    show_s: float = 0.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,6 +62,7 @@ class State:
     snapshot_quota: int | None = None
     orders: list[DiskSpec] = field(default_factory=list)
     failing: dict[str, int] = field(default_factory=dict)
+    timeline: Timeline = field(default_factory=Timeline)
     remembers_tokens: bool = True
     needs_attach: bool = False
     _tokens: dict[tuple[str, int], tuple[object, str]] = field(default_factory=dict)
@@ -95,26 +70,11 @@ class State:
     _ever_attached: set[VolumeId] = field(default_factory=set)
     _busy: dict[NodeId, int] = field(default_factory=dict)
     _resizing: set[VolumeId] = field(default_factory=set)
-    _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _count: int = 0
-    _now_s: float = 0.0
 
     def pass_time(self) -> None:
         """Let everything happen whose time has come."""
-        now_s = asyncio.get_running_loop().time()
-        while self._due and self._due[0][0] <= now_s:
-            self._now_s, _, happen = heapq.heappop(self._due)  # what follows counts from its time
-            happen()
-        self._now_s = now_s
-
-    def happen_late(self, after_s: float, effect: Callable[[], object]) -> None:
-        """A call that arrives later; what refuses it then is heard by nobody."""
-
-        def happen() -> None:
-            with suppress(DiskError):
-                effect()
-
-        self._later(after_s, happen)
+        self.timeline.pass_time()
 
     def forget_tokens(self) -> None:
         """Every idempotency token has expired."""
@@ -122,7 +82,7 @@ class State:
 
     def drop_changes(self) -> None:
         """What was begun comes to nothing, and disks go back to where they rest."""
-        self._due.clear()
+        self.timeline.forget()
         self._busy.clear()
         self._resizing.clear()
         for disk in list(self.disks.values()):
@@ -162,7 +122,7 @@ class State:
         if self.failing.get(spec.name, 0):
             self.failing[spec.name] -= 1
             ending = DiskState.FAILED
-        self._later(self.latency.create_s, lambda: self._change(volume_id, state=ending))
+        self.timeline.later(self.latency.create_s, lambda: self._change(volume_id, state=ending))
         return volume_id
 
     def delete_disk(self, volume_id: VolumeId) -> None:
@@ -173,7 +133,7 @@ class State:
         if disk.state is DiskState.CREATING:
             raise Pending(f"disk {volume_id} is still being made")
         self._change(volume_id, state=DiskState.DELETING)
-        self._later(self.latency.delete_s, lambda: self._forget(volume_id))
+        self.timeline.later(self.latency.delete_s, lambda: self._forget(volume_id))
 
     def resize_disk(self, volume_id: VolumeId, size_gib: int) -> None:
         """Begin to grow a disk."""
@@ -190,7 +150,7 @@ class State:
             self._resizing.discard(volume_id)
             self._change(volume_id, size_gib=size_gib)
 
-        self._later(self.latency.resize_s, grown)
+        self.timeline.later(self.latency.resize_s, grown)
 
     def attach(self, volume_id: VolumeId, node_id: NodeId) -> None:
         """Begin to attach a disk."""
@@ -213,9 +173,11 @@ class State:
             self._ever_attached.add(volume_id)
             holders = self.disks[volume_id].attached_to | {node_id}
             self._change(volume_id, attached_to=holders)
-            self._later(self.latency.status_s, lambda: self._follow(volume_id, DiskState.ATTACHING))
+            self.timeline.later(
+                self.latency.status_s, lambda: self._follow(volume_id, DiskState.ATTACHING)
+            )
 
-        self._later(self.latency.attach_s, attached)
+        self.timeline.later(self.latency.attach_s, attached)
 
     def detach(self, volume_id: VolumeId, node_id: NodeId) -> None:
         """Begin to detach a disk."""
@@ -230,9 +192,11 @@ class State:
             self._busy[node_id] -= 1
             holders = self.disks[volume_id].attached_to - {node_id}
             self._change(volume_id, attached_to=holders)
-            self._later(self.latency.status_s, lambda: self._follow(volume_id, DiskState.DETACHING))
+            self.timeline.later(
+                self.latency.status_s, lambda: self._follow(volume_id, DiskState.DETACHING)
+            )
 
-        self._later(self.latency.detach_s, detached)
+        self.timeline.later(self.latency.detach_s, detached)
 
     def snapshots_named(self, name: str) -> list[Snapshot]:
         """Snapshots of a name, as far as they show."""
@@ -260,7 +224,7 @@ class State:
             id=snapshot_id, source_volume_id=disk.id, size_gib=disk.size_gib, name=spec.name
         )
         self._made(snapshot_id, (f"snapshot {spec.name}", spec.attempt), spec)
-        self._later(self.latency.cut_s, lambda: self._cut(snapshot_id))
+        self.timeline.later(self.latency.cut_s, lambda: self._cut(snapshot_id))
         return snapshot_id
 
     def delete_snapshot(self, snapshot_id: SnapshotId) -> None:
@@ -325,7 +289,7 @@ class State:
 
     def _made(self, made: str, token: tuple[str, int], spec: object) -> None:
         self._tokens[token] = (spec, made)
-        self._shown_at_s[made] = self._now_s + self.latency.show_s
+        self._shown_at_s[made] = self.timeline.now_s + self.latency.show_s
 
     def _cut(self, snapshot_id: SnapshotId) -> None:
         def ready() -> None:
@@ -333,9 +297,9 @@ class State:
                 self.snapshots[snapshot_id] = replace(self.snapshots[snapshot_id], ready=True)
 
         if snapshot_id in self.snapshots:
-            cut_at = EPOCH + timedelta(seconds=self._now_s)
+            cut_at = EPOCH + timedelta(seconds=self.timeline.now_s)
             self.snapshots[snapshot_id] = replace(self.snapshots[snapshot_id], created_at=cut_at)
-            self._later(self.latency.upload_s, ready)
+            self.timeline.later(self.latency.upload_s, ready)
 
     def _follow(self, volume_id: VolumeId, since: DiskState) -> None:
         """The state catches up with the attachment, unless something else began meanwhile."""
@@ -357,15 +321,8 @@ class State:
         self.disks.pop(volume_id, None)
 
     def _shows(self, made: str) -> bool:
-        return self._now_s >= self._shown_at_s.get(made, 0.0)
+        return self.timeline.now_s >= self._shown_at_s.get(made, 0.0)
 
     def _new_id(self, kind: str) -> str:
         self._count += 1
         return f"{kind}-{self._count:04d}"
-
-    def _later(self, after_s: float, happen: Callable[[], None]) -> None:
-        if not after_s:
-            happen()
-            return
-        self._count += 1
-        heapq.heappush(self._due, (self._now_s + after_s, self._count, happen))
