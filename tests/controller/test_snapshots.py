@@ -61,6 +61,14 @@ async def test_a_snapshot_tells_its_source_and_size(rig: Rig, volume_id: VolumeI
     assert (snapshot.source_volume_id, snapshot.size_gib) == (volume_id, 20)
 
 
+async def test_fifty_snapshots_at_once_share_their_reads(rig: Rig) -> None:
+    """A cloud's rate is spent on changes."""
+    rig.cloud.state.latency.cut_s = 5.0
+    disks = [rig.given_disk(f"d-{place}").id for place in range(50)]
+    await asyncio.gather(*(rig.snapshot(disk, f"s-{disk}") for disk in disks))
+    assert rig.cloud.count("get_snapshots") <= 25
+
+
 async def test_a_name_of_another_disk_is_refused(rig: Rig, volume_id: VolumeId) -> None:
     """Somebody would restore the wrong data."""
     other = rig.given_disk("other")

@@ -137,8 +137,7 @@ class VolumeCreator:
         if request.snapshot_id is None:
             return None
         wanted = request.snapshot_id
-        found = await self._deps.patiently(lambda: self._deps.cloud.get_snapshots([wanted]))
-        snapshot = found.get(wanted)
+        snapshot = await self._deps.disks.get_snapshot(wanted)
         if snapshot is None:
             raise NotFound(f"snapshot {wanted} is absent")
         required_gib = gib_to_hold(request.capacity.required_bytes)

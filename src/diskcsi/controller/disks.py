@@ -1,4 +1,4 @@
-"""Reads of disks, shared by everything that asks at the same time, and the last seen fact of each.
+"""Reads of disks and snapshots, shared by everything that asks at the same time, and the last seen fact of each.
 
 All waits and reads of the controller go through one `DiskReader`, so a hundred volumes that wait
 cost one call a look. What was last seen is a hint for choosing the cheaper first step; no answer
@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from asyncio import TaskGroup
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from random import Random
-from typing import Final
+from typing import Final, TypeVar
 
 from diskcsi.aio.backoff import backoff
 from diskcsi.aio.batcher import Batcher
 from diskcsi.aio.waiter import Waiter
 from diskcsi.controller.reading import looking
 from diskcsi.model.errors import Throttled, UnknownOutcome, Unreachable
-from diskcsi.model.ids import VolumeId
-from diskcsi.model.volume import Disk
+from diskcsi.model.ids import SnapshotId, VolumeId
+from diskcsi.model.volume import Disk, Snapshot
 from diskcsi.ports.cloud import CloudProvider
+
+Seen = TypeVar("Seen")
 
 REMEMBERED_DISKS: Final = 20_000
 """More than a large cluster's attached volumes; about 10 MiB when full."""
@@ -39,6 +41,9 @@ class DiskReader:
         self._batcher: Batcher[VolumeId, Disk] = Batcher(
             fetch=self._fetch, tasks=tasks, max_entries=cloud.read_batch
         )
+        self._snapshots: Batcher[SnapshotId, Snapshot] = Batcher(
+            fetch=self._fetch_snapshots, tasks=tasks, max_entries=cloud.read_batch
+        )
         self._waiter: Waiter[VolumeId, Disk] = Waiter(
             look=self._fetch,
             tasks=tasks,
@@ -49,12 +54,11 @@ class DiskReader:
 
     async def get(self, volume_id: VolumeId) -> Disk | None:
         """The disk as a read that begins now tells it; None when the cloud doesn't show it."""
-        async for _ in backoff(first_s=0.2, max_s=2.0, random=self._random):
-            try:
-                return await self._batcher.get(volume_id)
-            except Throttled:
-                continue  # a throttled read is asked again; the flight around it has the deadline
-        raise TimeoutError
+        return await self._patiently(lambda: self._batcher.get(volume_id))
+
+    async def get_snapshot(self, snapshot_id: SnapshotId) -> Snapshot | None:
+        """The snapshot as a read that begins now tells it; None when the cloud doesn't show it."""
+        return await self._patiently(lambda: self._snapshots.get(snapshot_id))
 
     async def wait(
         self, volume_id: VolumeId, until: Until, *, kind: str, fresh: bool = True
@@ -73,6 +77,20 @@ class DiskReader:
     def forget(self, volume_id: VolumeId) -> None:
         """Drop the hint: the disk is being changed."""
         self._seen.pop(volume_id, None)
+
+    async def _patiently(self, read: Callable[[], Awaitable[Seen]]) -> Seen:
+        async for _ in backoff(first_s=0.2, max_s=2.0, random=self._random):
+            try:
+                return await read()
+            except Throttled:
+                continue  # a throttled read is asked again; the flight around it has the deadline
+        raise TimeoutError
+
+    async def _fetch_snapshots(
+        self, snapshot_ids: Collection[SnapshotId]
+    ) -> Mapping[SnapshotId, Snapshot]:
+        with looking():
+            return await self._cloud.get_snapshots(snapshot_ids)
 
     async def _fetch(self, volume_ids: Collection[VolumeId]) -> Mapping[VolumeId, Disk]:
         with looking():

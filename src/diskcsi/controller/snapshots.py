@@ -145,8 +145,7 @@ class Snapshotter:
         return None
 
     async def _get(self, snapshot_id: SnapshotId) -> Snapshot | None:
-        found = await self._deps.patiently(lambda: self._deps.cloud.get_snapshots([snapshot_id]))
-        return found.get(snapshot_id)
+        return await self._deps.disks.get_snapshot(snapshot_id)
 
     async def _delete(self, snapshot_id: SnapshotId) -> None:
         async for _ in self._deps.attempts():
