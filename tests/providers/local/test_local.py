@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from diskcsi.model.errors import InUse, NotFound, Pending, WrongState
+from diskcsi.model.errors import Exhausted, InUse, NotFound, Pending, WrongState
 from diskcsi.model.ids import NodeId, SnapshotId, VolumeId
 from diskcsi.model.volume import DiskSpec, SnapshotSpec
 from diskcsi.providers.local import loops
@@ -48,6 +49,14 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 def cloud(directory: Path) -> LocalCloud:
     """A fresh directory with two nodes."""
     return cloud_in(directory)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A filesystem of two MiB."""
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=2m", "disks", tmp_path], check=True)
+    yield tmp_path
+    subprocess.run(["/bin/umount", tmp_path], check=True)
 
 
 @pytest.mark.host
@@ -114,6 +123,46 @@ async def test_a_disk_in_use_is_not_detached(cloud: LocalCloud, directory: Path)
     finally:
         os.close(held)
     assert (await cloud.get_disks([volume_id]))[volume_id].attached_to == {ONE}
+
+
+@pytest.mark.host
+async def test_a_disk_is_held_until_its_device_is_closed(
+    cloud: LocalCloud, directory: Path
+) -> None:
+    """A raw device may be open without being mounted: the kernel takes it down at the last close."""
+    volume_id = await cloud.create_disk(order())
+    await cloud.attach_disk(volume_id, ONE)
+    device = loops.holder(directory / "disks" / f"{volume_id[2:]}.img")
+    held = os.open(f"/dev/{device}", os.O_RDONLY)
+    await cloud.detach_disk(volume_id, ONE)
+    while_open = (await cloud.get_disks([volume_id]))[volume_id].attached_to
+    os.close(held)
+    closed = (await cloud.get_disks([volume_id]))[volume_id].attached_to
+    assert (set(while_open), set(closed)) == ({ONE}, set())
+
+
+@pytest.mark.host
+async def test_a_directory_behind_a_link_is_the_same(directory: Path) -> None:
+    """The kernel tells the names of files as they really are."""
+    (directory / "linked").symlink_to(directory, target_is_directory=True)
+    cloud = cloud_in(directory / "linked")
+    volume_id = await cloud.create_disk(order())
+    await cloud.attach_disk(volume_id, ONE)
+    assert (await cloud.get_disks([volume_id]))[volume_id].attached_to == {ONE}
+
+
+@pytest.mark.host
+async def test_a_full_filesystem_takes_nothing_half_made(small: Path) -> None:
+    """The order is refused as what it is, and its room is given back."""
+    cloud = cloud_in(small)
+    volume_id = await cloud.create_disk(order())
+    with (small / "disks" / f"{volume_id[2:]}.img").open("r+b") as file:
+        file.write(bytes(range(256)) * 5 * 1024)
+    parameters = rules_for(LocalSettings()).snapshot_parameters({})
+    spec = SnapshotSpec(name="snap", source_volume_id=volume_id, parameters=parameters)
+    with pytest.raises(Exhausted, match="No space left"):
+        await cloud.create_snapshot(spec)
+    assert list((small / "snapshots").iterdir()) == []
 
 
 @pytest.mark.host

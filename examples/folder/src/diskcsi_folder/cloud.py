@@ -53,7 +53,7 @@ class FolderCloud(NoSnapshots):
     read_batch = 100  # files are read one by one, so any number would do
 
     def __init__(self, settings: FolderSettings, observer: CallObserver, *, zone: str) -> None:
-        self._folder = Path(settings.folder)
+        self._folder = Path(settings.folder).resolve()  # as the kernel tells of backing files
         self._nodes = frozenset(settings.nodes)
         self._observer = observer
         self._zone = zone
@@ -132,7 +132,8 @@ class FolderCloud(NoSnapshots):
                 raise WrongState(f"disk {volume_id} is not attached to {node_id}")
             _refuse_in_use(device)
             await _losetup("--detach", device)
-            self._forget_links(volume_id)
+            if not self._device(volume_id):  # else it is open, and goes when it is closed
+                self._forget_links(volume_id)
 
     async def get_node(self, node_id: NodeId) -> Node | None:
         """One that the settings name."""

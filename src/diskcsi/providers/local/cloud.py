@@ -38,6 +38,7 @@ from diskcsi.spi import (
     NodeId,
     NotFound,
     OutOfRange,
+    Pending,
     Snapshot,
     SnapshotId,
     SnapshotPage,
@@ -62,7 +63,7 @@ class LocalCloud:
     def __init__(self, *, settings: LocalSettings, observer: CallObserver) -> None:
         self._settings = settings
         self._observer = observer
-        self._root = Path(settings.directory)
+        self._root = Path(settings.directory).resolve()  # as the kernel tells of backing files
         self._disks = Shelf(self._root / "disks", "l")
         self._snapshots = Shelf(self._root / "snapshots", "s")
 
@@ -283,7 +284,8 @@ class LocalCloud:
         holders = self._holders(record)
         if holders:
             raise InUse(f"disk {volume_id} is attached to {min(holders)}", by=min(holders))
-        self._release(record)
+        if not self._release(record):
+            raise Pending(f"disk {volume_id} is no node's, and its device is still open")
         self._disks.drop(volume_id)
 
     def _resize(self, volume_id: VolumeId, size_gib: int) -> None:
@@ -318,10 +320,15 @@ class LocalCloud:
             raise WrongState(f"disk {volume_id} is not attached to {node_id}")
         self._release(record)
 
-    def _release(self, record: Record) -> None:
-        if device := loops.holder(self._disks.image(record.id)):
+    def _release(self, record: Record) -> bool:
+        """Whether the device has gone; while others have it open, the link tells whose it is."""
+        image = self._disks.image(record.id)
+        if device := loops.holder(image):
             loops.detach(device)
-        self._unlink(record)
+        gone = loops.holder(image) is None
+        if gone:
+            self._unlink(record)
+        return gone
 
     def _unlink(self, record: Record) -> None:
         for node in self._settings.every_node:

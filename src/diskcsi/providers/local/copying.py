@@ -25,25 +25,19 @@ def clone(source: int, target: int) -> bool:
     return True
 
 
-def copy(source: Path, target: Path) -> bool:
-    """Copy an image; whether it was done in one step, so that writers could not change it meanwhile.
-
-    The target must not exist.
-    """
+def copy(source: Path, target: Path) -> None:
+    """Copy an image to a file that doesn't exist yet; in one step where the filesystem can."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     read = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     write = os.open(target, flags, 0o600)
     try:
-        if clone(read, write):
-            return True
-        size = os.fstat(read).st_size
-        os.truncate(write, size)
-        _copy_data(read, write, size)
-        os.fsync(write)
+        if not clone(read, write):
+            size = os.fstat(read).st_size
+            os.truncate(write, size)
+            _copy_data(read, write, size)
     finally:
         os.close(read)
         os.close(write)
-    return False
 
 
 def can_clone(source: Path, directory: Path) -> bool:

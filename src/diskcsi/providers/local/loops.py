@@ -76,11 +76,10 @@ def _set_up(name: str, file: int) -> bool:
 
 
 def detach(name: str) -> None:
-    """Take the device down.
+    """Take the device down; one that others have open goes when the last of them closes it.
 
     Raises:
-        Pending: somebody uses it. The kernel would promise to take it down at the last close, and
-            a disk would be called free that a node still writes to.
+        Pending: somebody uses it alone, such as a mount, and will for long.
     """
     try:
         device = os.open(f"/dev/{name}", os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)

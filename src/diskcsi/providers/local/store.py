@@ -44,6 +44,15 @@ class Record:
         return self.id[2:]
 
 
+def _flush(path: Path) -> None:
+    """Have a file, or a directory's entries, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class Shelf:
     """The images of one kind in one directory.
 
@@ -85,12 +94,17 @@ class Shelf:
         self._directory.mkdir(parents=True, exist_ok=True)
         image = self.image(record.id)
         image.unlink(missing_ok=True)  # what an order left that was cut short
-        if content is None:
-            image.touch(mode=0o600)
-        else:
-            copy(content, image)
-        os.truncate(image, record.size_gib * GIB)
-        self.tell(record)
+        try:
+            if content is None:
+                image.touch(mode=0o600)
+            else:
+                copy(content, image)
+            os.truncate(image, record.size_gib * GIB)
+            _flush(image)  # a record must never outlive a power cut that its image doesn't
+            self.tell(record)
+        except OSError:
+            image.unlink(missing_ok=True)  # it may have filled the filesystem
+            raise
 
     def tell(self, record: Record) -> None:
         """Write a record as a whole, so that no reader sees half of it."""
@@ -101,6 +115,7 @@ class Shelf:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
+        _flush(self._directory)
 
     def drop(self, id_: str) -> None:
         """Remove record and image."""
