@@ -71,7 +71,7 @@ def _sources(text: str) -> tuple[str, ...]:
 
 
 def _limit(text: str) -> int:
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ValueError("allowed are whole numbers from 0; 0 asks the provider")
     return int(text)
 

@@ -17,6 +17,7 @@ class Own:
     """Settings of every kind."""
 
     color: str = setting(default="red", env=("COLOR", "OLD_COLOR"), help="a word")
+    limit: int | None = setting(default=None, env=("LIMIT",), help="a number, or none")
     count: int = setting(default=1, env=("COUNT",), help="a number")
     share: float = setting(default=0.5, env=("SHARE",), help="a part")
     wild: bool = setting(default=False, env=("WILD",), help="a choice")
@@ -110,6 +111,7 @@ def test_a_file_may_use_its_own_types(file: dict[str, object], name: str, value:
         ({"file": {"count": "x"}}, "file setting count can't be read"),
         ({"env": {"SHARE": "nan"}}, "environment SHARE can't be read: allowed is a number from 0"),
         ({"env": {"SHARE": "-1"}}, "environment SHARE can't be read: allowed is a number from 0"),
+        ({"env": {"SHARE": "much"}}, "environment SHARE can't be read: allowed is a number from 0"),
         ({"env": {"WILD": "maybe"}}, "environment WILD can't be read: allowed are 1, on, true"),
         ({"file": {"colour": "x"}}, "unknown settings colour; allowed are color, count"),
         ({"kind": Demanding}, "password is required: give PASSWORD (a secret)"),
@@ -136,6 +138,26 @@ def test_what_the_driver_can_t_use_is_refused(name: str, value: str, words: str)
     """Here by the environment's name; by a flag it is the flag's."""
     variable = Settings.__dataclass_fields__[name].metadata["diskcsi.setting"].env[0]
     assert words in refusal(env={variable: value}, kind=Settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "value"),
+    [
+        ("identity_sources", "loop, nvme", ("loop", "nvme")),
+        ("max_volumes_per_node", "7", 7),
+        ("drain_s", "0.5", 0.5),
+        ("log_level", "debug", "DEBUG"),
+        ("kubelet_root_dir", "/srv/kubelet", "/srv/kubelet"),
+    ],
+)
+def test_what_the_driver_can_use_is_taken(name: str, given: str, value: object) -> None:
+    """In the form that the rest of the driver wants."""
+    assert getattr(filled(flags={name: given}, kind=Settings), name) == value
+
+
+def test_a_setting_that_may_be_absent_can_be_given() -> None:
+    """Its kind is found behind the alternative."""
+    assert (filled().limit, filled(env={"LIMIT": "7"}).limit) == (None, 7)
 
 
 @pytest.mark.parametrize(
