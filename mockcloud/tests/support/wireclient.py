@@ -26,7 +26,7 @@ def signed(
 ) -> dict[str, str]:
     """The parameters with the common ones and a version 1 signature, made from its description.
 
-    A parameter of None's text `-` is left out before signing.
+    A parameter whose value is `-` is left out before signing.
     """
     common = {
         "Version": "2014-05-26",
