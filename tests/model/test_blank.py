@@ -16,6 +16,7 @@ from diskcsi.model.blank import (
     Formatted,
     Refused,
     identity_doubts,
+    is_half_made,
     judge,
     same_family,
 )
@@ -211,3 +212,55 @@ def test_the_ext_filesystems_are_one_family(one: str, other: str, *, same: bool)
 def test_identity_has_no_doubt_about_the_right_disk() -> None:
     """Serial and size agree."""
     assert identity_doubts(EMPTY, EXPECTED) == ()
+
+
+HALF = replace(EMPTY, signatures=("ext4",), head_is_zero=False, tail_is_zero=False)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="signature-and-bytes"),
+        pytest.param({"signatures": ()}, id="bytes-alone"),
+        pytest.param({"signatures": ("ext2",)}, id="same-family"),
+        pytest.param({"signatures": (), "head_is_zero": True, "tail_is_zero": True}, id="nothing"),
+    ],
+)
+def test_what_a_cut_off_format_leaves_is_told_as_such(changes: dict[str, Any]) -> None:
+    """With a note that nothing else has written since, it may be formatted again."""
+    assert is_half_made(replace(HALF, **changes), EXPECTED, "ext4")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"filesystem": "ext4"}, id="whole"),
+        pytest.param({"filesystem": None}, id="unidentified"),
+        pytest.param({"signatures": None}, id="signatures-unreadable"),
+        pytest.param({"signatures": ("xfs",)}, id="other-signature"),
+        pytest.param({"signatures": ("ext4", "gpt")}, id="one-more-signature"),
+        pytest.param({"head_is_zero": None}, id="head-unreadable"),
+        pytest.param({"tail_is_zero": None}, id="tail-unreadable"),
+        pytest.param({"size_bytes": 30 * GIB}, id="other-size"),
+    ]
+    + [
+        pytest.param({fact: CONTRADICTIONS[fact]}, id=fact)
+        for fact in ("serial", "partitions", "holders", "mounts", "exclusive")
+    ],
+)
+def test_what_a_cut_off_format_does_not_explain_is_never_formatted_again(
+    changes: dict[str, Any],
+) -> None:
+    """It is somebody's data, or can't be told."""
+    assert not is_half_made(replace(HALF, **changes), EXPECTED, "ext4")
+
+
+@given(facts=any_facts, expected=any_expected)
+def test_half_made_means_that_everything_else_is_known_and_says_blank(
+    facts: DeviceFacts, expected: Expected
+) -> None:
+    """Only head, tail and the format's own signature may speak against it."""
+    if is_half_made(facts, expected, "ext4"):
+        blank = replace(facts, signatures=(), head_is_zero=True, tail_is_zero=True)
+        assert judge(blank, expected) == Blank()
+        assert None not in (facts.signatures, facts.head_is_zero, facts.tail_is_zero)
