@@ -79,7 +79,7 @@ class Schedule:
                     await effect()
                 except Exception:
                     # one disk's trouble must not stop the time of all others
-                    logging.getLogger(__name__).exception("an event failed")
+                    logging.getLogger(__name__).exception("what a call had begun failed here")
 
     @contextlib.asynccontextmanager
     async def at_rest(self) -> AsyncIterator[None]:

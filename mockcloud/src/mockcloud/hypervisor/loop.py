@@ -20,6 +20,7 @@ from mockcloud.hypervisor.base import Busy
 GIB: Final = 1024**3
 IMAGE_SUFFIX: Final = ".img"
 VIRTIO_LINK: Final = "virtio-{serial}"
+TOOLS: Final = ("losetup", "blockdev", "umount", "cp")
 NVME_LINK: Final = "nvme-Alibaba_Cloud_Elastic_Block_Storage_{serial}"
 
 
@@ -160,8 +161,11 @@ def loop_missing() -> str:
         return "loop devices need root; run it as root, or use --hypervisor=none"
     if not Path("/dev/loop-control").exists():
         return "there is no /dev/loop-control; load the module `loop`, or use --hypervisor=none"
-    if shutil.which("losetup") is None:
-        return "there is no losetup; install util-linux, or use --hypervisor=none"
+    if absent := [tool for tool in TOOLS if shutil.which(tool) is None]:
+        return (
+            f"there is no {', '.join(absent)} on PATH; install util-linux and coreutils, or use"
+            " --hypervisor=none"
+        )
     return ""
 
 
@@ -196,5 +200,7 @@ async def _run(*command: str) -> str:
     )
     output, errors = await process.communicate()
     if process.returncode:
-        raise HypervisorError(f"{command[0]} ended with {process.returncode}: {errors.decode()}")
+        raise HypervisorError(
+            f"{' '.join(command)} ended with {process.returncode}: {errors.decode().strip()}"
+        )
     return output.decode()
