@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Final
 
 from diskcsi.aio.flights import Flights
 from diskcsi.aio.limiter import Priority, Slots
@@ -51,6 +52,9 @@ from diskcsi.telemetry.calls import note_call
 from diskcsi.telemetry.metrics import Metrics
 
 Check = Callable[[], Awaitable[object]]
+
+TOOL_SHARE: Final = 0.9
+"""Of a flight's budget, for the longest tool in it: mkfs, fsck, growth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +169,9 @@ async def _node(plan: Plan, rules: Rules, flights: Flights, stack: AsyncExitStac
     )
     deps = NodeDeps(
         devices=devices,
-        filesystems=LinuxFilesystems(may_grow_ext=may_grow_mounted_ext()),
+        filesystems=LinuxFilesystems(
+            may_grow_ext=may_grow_mounted_ext(), tool_s=TOOL_SHARE * settings.flight_s
+        ),
         mounts=LinuxMounts(),
         # beside the socket: kubelet keeps that directory when the plug-in's pod is replaced
         marks=LinuxMarks(directory=Path(settings.socket_path).parent / "formatting"),

@@ -126,7 +126,7 @@ class Machine:
         self.devices = LinuxDevices(
             identity=self.identity(), own_paths=("/",), wait_s=1.0, random=Random(1)
         )
-        self.filesystems = LinuxFilesystems(may_grow_ext=may_grow_mounted_ext())
+        self.filesystems = LinuxFilesystems(may_grow_ext=may_grow_mounted_ext(), tool_s=50.0)
         self.deps = NodeDeps(
             devices=self.devices,
             filesystems=self.filesystems,

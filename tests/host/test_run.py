@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from diskcsi.host.linux import run as module
 from diskcsi.host.linux.run import run
@@ -91,6 +92,21 @@ async def test_what_is_kept_of_a_tools_words_is_bounded(stream: str) -> None:
     done = await run([sys.executable, "-c", script])
     kept = done.output if stream == "stdout" else done.errors
     assert (done.code, len(kept)) == (0, module.MAX_OUTPUT_BYTES)
+
+
+async def test_a_tool_that_the_kernel_kills_is_told_so() -> None:
+    """Mkfs and fsck of a large disk are what a small memory limit hits first."""
+    done = await run(["sh", "-c", "kill -KILL $$"])
+    assert "sh was killed by SIGKILL, as happens when memory runs out" in str(done.failure("no"))
+
+
+def test_the_servers_loop_ends_a_tool_in_time_as_well() -> None:
+    """The processes that serve run on another event loop than the tests."""
+    with (
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        pytest.raises(TimeoutError, match=r"no end in 0.2 s"),
+    ):
+        runner.run(run(["sh", "-c", "sleep 60 & wait"], timeout_s=0.2))
 
 
 async def test_the_end_of_the_complaints_is_kept() -> None:

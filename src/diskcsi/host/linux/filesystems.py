@@ -21,9 +21,6 @@ DEFAULT_OPTIONS: Final = {
 EXT: Final = frozenset({"ext2", "ext3", "ext4"})
 ONLINE: Final = frozenset({"xfs", "btrfs"})
 
-LONG_S: Final = 280.0
-"""Of a tool that writes or walks a whole filesystem; below the budget of the work around it."""
-
 UNUSED_WORTH_BYTES: Final = 128 * 1024**2
 """Room that a filesystem leaves on purpose, by rounding, is smaller; disks grow by whole GiB."""
 
@@ -39,9 +36,12 @@ class LinuxFilesystems:
 
     Args:
         may_grow_ext: whether this process may grow a mounted ext4; asked of the kernel once.
+        tool_s: seconds for a tool that writes or walks a whole filesystem; less than the budget
+            of the work around it, so that the error names the tool.
     """
 
-    def __init__(self, *, may_grow_ext: bool) -> None:
+    def __init__(self, *, may_grow_ext: bool, tool_s: float) -> None:
+        self._tool_s = tool_s
         self._may_grow_ext = may_grow_ext
         self._patience = Patience()
 
@@ -53,14 +53,14 @@ class LinuxFilesystems:
                 f" allowed are {', '.join(DEFAULT_OPTIONS)}"
             )
         given = DEFAULT_OPTIONS[fs_type] if options is None else tuple(options)
-        done = await run([f"mkfs.{fs_type}", *given, device.path], timeout_s=LONG_S)
+        done = await run([f"mkfs.{fs_type}", *given, device.path], timeout_s=self._tool_s)
         if done.code:
             raise done.failure(f"{device.path} can't be formatted")
 
     async def check(self, device: Device, fs_type: str) -> None:
         """ext: repair what is safe. xfs and btrfs replay their log when they are mounted."""
         if fs_type in EXT:
-            await _check_ext(device, force=False)
+            await self._check_ext(device, force=False)
 
     async def needs_growth(self, device: Device, fs_type: str) -> bool:
         """Compare the superblock's size with the device's."""
@@ -78,7 +78,7 @@ class LinuxFilesystems:
         """Grow to the whole device."""
         if fs_type in EXT:
             if mounted_at is None:
-                await _check_ext(device, force=True)  # resize2fs asks for it
+                await self._check_ext(device, force=True)  # resize2fs asks for it
             command = ["resize2fs", device.path]
         elif mounted_at is None:
             raise WrongState(f"{fs_type} of {device.path} grows only while it is mounted")
@@ -88,7 +88,7 @@ class LinuxFilesystems:
             command = ["btrfs", "filesystem", "resize", "max", mounted_at]
         else:
             raise WrongState(f"{fs_type} of {device.path} can't be grown by this driver")
-        done = await run(command, timeout_s=LONG_S)
+        done = await run(command, timeout_s=self._tool_s)
         if done.code:
             raise done.failure(f"{fs_type} of {device.path} can't be grown")
 
@@ -110,6 +110,15 @@ class LinuxFilesystems:
             inodes_free=told.f_ffree,
         )
 
+    async def _check_ext(self, device: Device, *, force: bool) -> None:
+        how = ["-f", "-p"] if force else ["-p"]
+        done = await run(["e2fsck", *how, device.path], timeout_s=self._tool_s)
+        if done.code & ~E2FSCK_REPAIRED:
+            raise done.failure(
+                f"the filesystem on {device.path} is damaged",
+                hint="nothing was mounted; run e2fsck by hand on the node, or restore a snapshot",
+            )
+
 
 def may_grow_mounted_ext(status: Path = Path("/proc/self/status")) -> bool:
     """Whether this process has CAP_SYS_RESOURCE in effect (proc(5), CapEff)."""
@@ -118,16 +127,6 @@ def may_grow_mounted_ext(status: Path = Path("/proc/self/status")) -> bool:
         if name == "CapEff":
             return bool(int(value, 16) >> CAP_SYS_RESOURCE & 1)
     return False
-
-
-async def _check_ext(device: Device, *, force: bool) -> None:
-    how = ["-f", "-p"] if force else ["-p"]
-    done = await run(["e2fsck", *how, device.path], timeout_s=LONG_S)
-    if done.code & ~E2FSCK_REPAIRED:
-        raise done.failure(
-            f"the filesystem on {device.path} is damaged",
-            hint="nothing was mounted; run e2fsck by hand on the node, or restore a snapshot",
-        )
 
 
 def _filesystem_bytes(device: Device) -> int | None:

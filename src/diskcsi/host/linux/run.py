@@ -45,7 +45,15 @@ class Done:
     def failure(self, what: str, *, hint: str = "") -> WrongState:
         """Its failure as an error that says what was attempted and what the tool said."""
         said = (self.errors.strip() or self.output.strip())[-TAIL_BYTES:]
-        return WrongState(f"{what}: {self.tool} ended with {self.code}: {said}", hint=hint)
+        return WrongState(f"{what}: {self.tool} {self._end()}: {said}", hint=hint)
+
+    def _end(self) -> str:
+        if self.code >= 0:
+            return f"ended with {self.code}"
+        name = signal.Signals(-self.code).name
+        if -self.code == signal.SIGKILL:
+            return f"was killed by {name}, as happens when memory runs out"
+        return f"was killed by {name}"
 
 
 async def run(command: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> Done:
