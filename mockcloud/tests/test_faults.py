@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+import pytest
+from mockcloud.errors import ApiError
+from mockcloud.faults import Fault, Faults
+from wireclient import Wire
+
+DISK = {
+    "RegionId": "cn-hangzhou", "ZoneId": "cn-hangzhou-g", "Size": "20", "DiskCategory": "cloud_ssd",
+}  # fmt: skip
+
+
+async def struck(faults: Faults, action: str = "DescribeDisks", **params: str) -> bool:
+    """Whether a call is hit."""
+    try:
+        return await faults.before(action, params) is not None
+    except ApiError:
+        return True
+
+
+@pytest.mark.parametrize(("times", "hits"), [(1, 1), (2, 2), (0, 5)])
+async def test_a_fault_strikes_as_often_as_it_says(times: int, hits: int) -> None:
+    """None stands for until it is removed."""
+    faults = Faults()
+    faults.add(Fault(action="*", kind="error", times=times))
+    assert sum([await struck(faults) for _ in range(5)]) == hits
+
+
+async def test_a_fault_lets_some_calls_pass_first() -> None:
+    """Those it skips are unharmed."""
+    faults = Faults()
+    faults.add(Fault(action="*", kind="error", skip=2))
+    assert [await struck(faults) for _ in range(4)] == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("action", "hit"), [("DescribeDisks", True), ("DescribeZones", True), ("CreateDisk", False)]
+)
+async def test_a_fault_is_for_calls_of_a_pattern(action: str, *, hit: bool) -> None:
+    """Others are left alone."""
+    faults = Faults()
+    faults.add(Fault(action="Describe*", kind="error"))
+    assert await struck(faults, action) == hit
+
+
+async def test_a_fault_may_be_for_calls_with_certain_parameters() -> None:
+    """A call about another disk passes."""
+    faults = Faults()
+    faults.add(Fault(action="*", kind="error", match={"DiskId": "d-1"}))
+    assert [await struck(faults, DiskId=one) for one in ("d-2", "d-1")] == [False, True]
+
+
+async def test_a_delay_comes_before_the_call() -> None:
+    """It pauses for as long as it says."""
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    faults = Faults(pause=pause)
+    faults.add(Fault(action="*", kind="delay", delay_s=3))
+    await faults.before("DescribeDisks", {})
+    assert pauses == [3]
+
+
+async def test_cleared_faults_strike_no_more() -> None:
+    """Not even one that has no end."""
+    faults = Faults()
+    faults.add(Fault(action="*", kind="error", times=0))
+    faults.clear()
+    assert not await struck(faults)
+
+
+async def test_a_lost_reply_leaves_the_effect(wire: Wire) -> None:
+    """The caller sees a cut connection, and the disk is there."""
+    wire.cloud.faults.add(Fault(action="CreateDisk", kind="lose_reply"))
+    with pytest.raises(aiohttp.ClientError):
+        await wire.call("CreateDisk", **DISK)
+    assert len(wire.cloud.engine.disks) == 1
+
+
+async def test_a_lost_request_has_no_effect(wire: Wire) -> None:
+    """The caller sees a cut connection, and nothing was made."""
+    wire.cloud.faults.add(Fault(action="CreateDisk", kind="lose_request"))
+    with pytest.raises(aiohttp.ClientError):
+        await wire.call("CreateDisk", **DISK)
+    assert not wire.cloud.engine.disks
+
+
+async def test_a_held_reply_comes_after_the_effect(wire: Wire) -> None:
+    """Late, but whole."""
+    wire.cloud.faults.add(Fault(action="CreateDisk", kind="hold_reply", delay_s=0.01))
+    reply = await wire.call("CreateDisk", **DISK)
+    assert reply.json["DiskId"] in wire.cloud.engine.disks
+
+
+async def test_a_lost_call_is_marked_in_the_log(wire: Wire) -> None:
+    """Who reads it sees that the caller never got the answer."""
+    wire.cloud.faults.add(Fault(action="CreateDisk", kind="lose_reply"))
+    with pytest.raises(aiohttp.ClientError):
+        await wire.call("CreateDisk", **DISK)
+    assert [call.lost for call in wire.cloud.calls.since(0)] == [True]
+
+
+async def test_a_throttle_refuses_and_changes_nothing(wire: Wire) -> None:
+    """The call was not carried out."""
+    wire.cloud.faults.add(Fault(action="CreateDisk", kind="throttle"))
+    assert (await wire.call("CreateDisk", **DISK)).code == (400, "Throttling")
+    assert not wire.cloud.engine.disks
+
+
+async def test_faults_are_set_and_cleared_over_http(wire: Wire) -> None:
+    """A person needs no Python for it."""
+    address = f"http://{wire.address}/_mock/faults"
+    async with wire.http.post(address, json={"action": "*", "kind": "error", "times": 0}):
+        first = await wire.call("DescribeRegions")
+    async with wire.http.delete(address):
+        second = await wire.call("DescribeRegions")
+    assert (first.status, second.status) == (500, 200)
+
+
+@pytest.mark.parametrize(
+    ("told", "word"),
+    [
+        ({"action": "*", "kind": "rain"}, "'rain'"),
+        ({"action": "*", "kind": "error", "colour": "red"}, "colour"),
+        ({"action": "*"}, "required"),
+        ({"action": "*", "kind": "error", "times": -1}, "times"),
+        ({"action": "*", "kind": "error", "times": "x"}, "times"),
+        ({"action": "*", "kind": "delay", "delay_s": "x"}, "delay_s"),
+        ({"action": "*", "kind": "error", "match": "x"}, "match"),
+        ([], "object"),
+    ],
+)
+async def test_an_ill_told_fault_is_refused_by_name(wire: Wire, told: Any, word: str) -> None:  # noqa: ANN401 - JSON
+    """The answer says what is wrong, and no fault is set."""
+    async with wire.http.post(f"http://{wire.address}/_mock/faults", json=told) as answer:
+        error = (await answer.json())["error"]
+    assert (answer.status, word in error) == (400, True)
+    assert (await wire.call("DescribeRegions")).status == 200
