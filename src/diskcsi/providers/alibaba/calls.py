@@ -40,7 +40,9 @@ READ_PAUSE_S: Final = 0.2
 CONNECTIONS: Final = 100
 """At once; a hundred attaches on as many nodes go out together."""
 
-TOLD_PARAMETERS: Final = ("DiskId", "InstanceId", "SnapshotId", "DiskName", "SnapshotName")
+TOLD_PARAMETERS: Final = (
+    "DiskId", "InstanceId", "SnapshotId", "DiskName", "SnapshotName", "ZoneId",
+)  # fmt: skip
 
 RETRY_AFTER_HEADER: Final = "x-acs-retry-after"
 """Milliseconds that the gateway asks a throttled caller to wait."""

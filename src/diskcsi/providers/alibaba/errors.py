@@ -36,6 +36,7 @@ BROKEN_PREFIXES: Final = (
 HINTS: Final[Mapping[str, str]] = {
     "IncorrectDiskStatus.NeverAttached": "use the volume in a pod once, then snapshot it",
     "IncorrectDiskStatus.NeverUsed": "write something to the volume, then snapshot it",
+    "InvalidZoneId.NotFound": "name a zone of the region in the class's zoneId, or none",
     "ResourcesNotInSameZone": "a disk attaches to machines of its own zone only",
     "InstanceDiskLimitExceeded": "the machine holds as many disks as its type takes",
     "DiskAttachedNumberExceeded": "detach the disk from another machine first",
