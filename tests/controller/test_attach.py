@@ -300,6 +300,29 @@ async def test_an_attach_that_the_cloud_drops_is_asked_for_again(
     )
 
 
+async def test_an_attach_that_was_dropped_teaches_no_latency(rig: Rig, volume_id: VolumeId) -> None:
+    """The next one costs what it did before: the call, and one look."""
+
+    async def move(*, dropped: bool) -> int:
+        before = len(rig.cloud.calls)
+        attaching = rig.begin(rig.attach(volume_id))
+        if dropped:
+            await asyncio.sleep(1)
+            rig.cloud.state.drop_changes()
+        await attaching
+        cost = len(rig.cloud.calls) - before
+        await asyncio.sleep(5)
+        await rig.detach(volume_id)
+        await asyncio.sleep(5)
+        return cost
+
+    for _ in range(12):
+        await move(dropped=False)
+    usual = await move(dropped=False)
+    await move(dropped=True)
+    assert await move(dropped=False) == usual
+
+
 async def test_a_disk_that_vanishes_on_its_way_is_not_found(rig: Rig, volume_id: VolumeId) -> None:
     """Another hand deleted it."""
     attaching = rig.begin(rig.attach(volume_id))

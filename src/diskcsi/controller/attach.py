@@ -25,6 +25,10 @@ from diskcsi.model.sizes import GIB
 from diskcsi.model.volume import Disk, DiskState
 
 
+class _DroppedError(Exception):
+    """The cloud accepted an attach, and the disk is at rest and free all the same."""
+
+
 class Attacher:
     """Attaches disks to nodes and detaches them."""
 
@@ -109,24 +113,30 @@ class Attacher:
                 if disk.state is not DiskState.ATTACHING:
                     continue
                 fresh = False
-            disk = await self._wait_attached(volume_id, node_id, fresh=fresh)
-            if node_id in disk.attached_to:
-                return disk
+            held = await self._wait_attached(volume_id, node_id, fresh=fresh)
+            if held is not None:
+                return held
         raise UnknownOutcome(f"disk {volume_id} may be on its way to node {node_id}")
 
-    async def _wait_attached(self, volume_id: VolumeId, node_id: NodeId, *, fresh: bool) -> Disk:
-        """The disk once the node holds it, or once the attach has surely come to nothing."""
+    async def _wait_attached(
+        self, volume_id: VolumeId, node_id: NodeId, *, fresh: bool
+    ) -> Disk | None:
+        """The disk once the node holds it; None once the attach has surely come to nothing."""
         loop = asyncio.get_running_loop()
         begun_by_s = loop.time() + self._deps.timing.settle_s
 
         def attached(seen: Disk | None) -> bool:
             disk = _present(volume_id, seen)
             _refuse_held_elsewhere(disk, node_id)
-            failed = disk.state is DiskState.AVAILABLE and loop.time() >= begun_by_s
-            return node_id in disk.attached_to or failed
+            if disk.state is DiskState.AVAILABLE and loop.time() >= begun_by_s:
+                raise _DroppedError  # its time is none to learn from
+            return node_id in disk.attached_to
 
-        disk = await self._deps.disks.wait(volume_id, attached, kind="attach", fresh=fresh)
-        return _present(volume_id, disk)
+        try:
+            seen = await self._deps.disks.wait(volume_id, attached, kind="attach", fresh=fresh)
+        except _DroppedError:
+            return None
+        return _present(volume_id, seen)
 
     async def _detach(self, volume_id: VolumeId, node_id: NodeId) -> None:
         def detached(disk: Disk | None) -> bool:

@@ -27,6 +27,10 @@ class TakenAwayError(Exception):
     """A disk was there and is gone: whoever deleted it may not want another one."""
 
 
+class _NeverShownError(Exception):
+    """A disk was deleted before: a token still answers its id."""
+
+
 class _Making:
     """Watches a disk until it is made, has failed, or is unseen for longer than reads may lag."""
 
@@ -41,10 +45,11 @@ class _Making:
         if disk is not None:
             self._shown, self._seen_s = True, now_s
             return disk.state in ENDS
-        gone = now_s >= self._seen_s + self._settle_s
-        if gone and self._shown:
+        if now_s < self._seen_s + self._settle_s:
+            return False
+        if self._shown:
             raise TakenAwayError(f"disk {self._volume_id} was deleted while it was made")
-        return gone
+        raise _NeverShownError  # the time is none to learn from
 
 
 class DiskMaker:
@@ -62,7 +67,12 @@ class DiskMaker:
         made: Disk | None = disk
         if disk.state not in ENDS:
             making = _Making(disk.id, settle_s=self._deps.timing.settle_s, shown=not fresh)
-            made = await self._deps.disks.wait(disk.id, making.is_over, kind="create", fresh=fresh)
+            try:
+                made = await self._deps.disks.wait(
+                    disk.id, making.is_over, kind="create", fresh=fresh
+                )
+            except _NeverShownError:
+                return None
         if made is None or made.state is not DiskState.FAILED:
             return made
         await self._delete_husk(made)
