@@ -48,13 +48,13 @@ class Account:
     engine: Engine
     clock: FakeClock
 
-    async def call(self, action: str, told: Mapping[str, object] = {}, **more: object) -> Any:  # noqa: ANN401 - JSON; never changed
+    async def call(self, action: str, told: Mapping[str, object] = {}, /, **more: object) -> Any:  # noqa: ANN401 - JSON; never changed
         """The answer of a call; its region is this account's unless another is told."""
         values = {"RegionId": REGION, **told, **more}
         params = Params({name: str(value) for name, value in values.items() if value is not None})
         return await Actor(engine=self.engine).act(action, params)
 
-    async def refused(self, action: str, told: Mapping[str, object] = {}, **more: object) -> str:
+    async def refused(self, action: str, told: Mapping[str, object] = {}, /, **more: object) -> str:
         """Status and code of a call that must fail."""
         try:
             answer = await self.call(action, told, **more)
@@ -66,7 +66,7 @@ class Account:
         """Let time pass, and everything happen that is due on the way."""
         await self.engine.schedule.advance(self.clock, seconds)
 
-    async def creates(self, told: Mapping[str, object] = {}, **more: object) -> str:
+    async def creates(self, told: Mapping[str, object] = {}, /, **more: object) -> str:
         """The id of a disk that is Available: 20 GiB of cloud_essd unless told otherwise."""
         usual = {"ZoneId": G, "Size": 20, "DiskCategory": "cloud_essd"}
         answer = await self.call("CreateDisk", {**usual, **told, **more})
