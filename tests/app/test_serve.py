@@ -131,7 +131,7 @@ async def test_work_that_nobody_listens_to_any_more_ends_before_the_process(
     tmp_path: Path, cloud: Cloud
 ) -> None:
     """The call was cancelled, its flight wasn't."""
-    cloud.faults.add(Fault(action="CreateDisk", kind="delay", delay_s=0.2))
+    cloud.faults.add(Fault(action="CreateDisk", kind="delay", delay_s=0.6))
     async with running(plan(tmp_path, cloud=keys(cloud))) as driver:
         with pytest.raises(TimeoutError):
             await driver.controller.create_volume(CREATE, timeout=0.1)

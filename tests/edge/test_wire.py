@@ -9,7 +9,7 @@ import pytest
 from betterproto import Message
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from diskcsi._proto.csi import v1
@@ -209,14 +209,14 @@ def understood_or_refused(data: bytes, kind: type[Message]) -> bool:
 
 
 @given(data=damaged())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_damaged_bytes_are_a_message_or_an_invalid_argument(data: bytes) -> None:
     """Both codecs refuse the same, for it is refused before them."""
     assert understood_or_refused(data, v1.CreateVolumeRequest)
 
 
 @given(kind=st.sampled_from(REQUESTS), data=st.binary(max_size=64))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_random_bytes_are_a_message_or_an_invalid_argument(
     kind: type[Message], data: bytes
 ) -> None:
