@@ -269,7 +269,8 @@ def _pairs(given: tuple[str, ...]) -> dict[str, str]:
     "parameters",
     multiple=True,
     metavar="KEY=VALUE",
-    help="a parameter of the StorageClass to test with; may be repeated",
+    help="a parameter of the StorageClass to test with; may be repeated. csi-sanity names no zone:"
+    " where a disk needs one, let the class name it",
 )
 @click.option("--size-gib", default=0, help="of the disks that are made; the smallest by default")
 @click.option("--larger-gib", default=0, help="what they grow to; one more by default")

@@ -73,7 +73,7 @@ class _Fixtures:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count."""
         if report.failed:
-            self.result.failed += 1
+            self.result.broken.append(f"{report.nodeid.rpartition('::')[2]} ({report.when})")
         elif report.skipped:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else "no reason"
             self.result.skipped[str(reason).removeprefix("Skipped: ")] += 1
@@ -94,6 +94,7 @@ def run(subject: Subject) -> Result:
         str(MODULE), f"--config-file={os.devnull}", f"--rootdir={subject.directory}", "-q",
         "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "asyncio_mode=auto",
         "-o", "asyncio_default_fixture_loop_scope=function",
+        "-W", "ignore::pytest.PytestAssertRewriteWarning",  # of this package's other modules
     ]  # fmt: skip
     code = pytest.main(arguments, plugins=[_Fixtures(subject, absent, result)])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):

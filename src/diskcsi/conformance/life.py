@@ -44,8 +44,7 @@ async def run(subject: Subject, capabilities: Collection[Capability]) -> Result:
             finally:
                 await life.clean_up(subject.node)
     except (_Different, CallFailed, ProgramFailed, OSError, TimeoutError, ValueError) as error:
-        result.failed += 1
-        result.reason = str(error) or type(error).__name__
+        result.broken.append(str(error) or type(error).__name__)
     result.seconds = time.monotonic() - begun_s
     return result
 

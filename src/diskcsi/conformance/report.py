@@ -50,13 +50,14 @@ class Result:
     """One part.
 
     Attributes:
+        broken: what failed, a line for each.
         skipped: why something was left out, and how often.
-        reason: why it failed; empty otherwise.
+        reason: why it could not go on; empty otherwise.
     """
 
     part: str
     passed: int = 0
-    failed: int = 0
+    broken: list[str] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     reason: str = ""
@@ -64,7 +65,7 @@ class Result:
     @property
     def held(self) -> bool:
         """Whether something ran, and none of it failed."""
-        return self.passed > 0 and not self.failed and not self.reason
+        return self.passed > 0 and not self.broken and not self.reason
 
 
 def tell(results: Sequence[Result]) -> None:
@@ -73,11 +74,13 @@ def tell(results: Sequence[Result]) -> None:
     for one in results:
         verdict = "holds" if one.held else "FAILED"
         click.echo(
-            f"{one.part:<24}{one.passed:>8}{one.failed:>8}{one.skipped.total():>9}"
+            f"{one.part:<24}{one.passed:>8}{len(one.broken):>8}{one.skipped.total():>9}"
             f"{one.seconds:>9.1f}  {verdict}"
         )
     for one in results:
         for why, count in sorted(one.skipped.items()):
             click.echo(f"  {one.part}: {count} skipped: {why}")
+        for what in one.broken:
+            click.secho(f"  {one.part}: failed: {what}", fg="red")
         if one.reason:
             click.secho(f"  {one.part}: {one.reason}", fg="red")
