@@ -21,7 +21,16 @@ nox.options.sessions = [
 BIN = Path(sys.executable).parent
 LOCK = "requirements/dev.lock"
 MINIMUMS = "requirements/minimums.lock"
-CODE = ("src", "mockcloud/src", "tests", "tools", "benchmarks", "examples", "noxfile.py")
+CODE = (
+    "src",
+    "mockcloud/src",
+    "mockcloud/tests",
+    "tests",
+    "tools",
+    "benchmarks",
+    "examples",
+    "noxfile.py",
+)
 SANITY = Path("build/bin/csi-sanity")
 SANITY_ENV = "DISKCSI_CSI_SANITY"
 
