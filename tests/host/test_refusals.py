@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from diskcsi.host.linux import facts
 from diskcsi.model.errors import Pending, WrongState
 from diskcsi.model.ids import VolumeId
 from tests.host.loops import MIB, Disk, Machine, tool
@@ -89,6 +90,16 @@ async def test_a_copy_in_the_kernels_memory_is_not_believed(node: Machine) -> No
     disk.write(MIB, b"written by another machine")
     with pytest.raises(WrongState, match="its first bytes are not zero"):
         await node.stager.stage(disk.stage(node.staging))
+
+
+async def test_zeros_are_read_past_the_kernels_copies(node: Machine) -> None:
+    """A copy made between the flush and the look is not believed either."""
+    disk = node.plug("cached", 64)
+    device = disk.device
+    with open(disk.path, "rb") as holder:  # noqa: ASYNC230, PTH123 - open, it keeps the copies
+        holder.read(4 * MIB)
+        disk.write(MIB, b"written by another machine")
+        assert facts._edges(device) == (False, True)
 
 
 async def test_a_device_in_use_is_not_formatted(node: Machine) -> None:

@@ -20,11 +20,6 @@ NODE_FILESYSTEMS: Final = frozenset({"devtmpfs", "tmpfs"})
 SHARED_FLAGS: Final = frozenset({"ro", "sync", "dirsync", "lazytime"})
 """Options that mount(8) takes like those of a mount, and the kernel keeps for the filesystem."""
 
-KEPT_FLAGS: Final = frozenset({
-    "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "nosymfollow",
-})  # fmt: skip
-"""Options that a remount takes away unless it names them again (mount(2), MS_REMOUNT | MS_BIND)."""
-
 
 class LinuxMounts:
     """Implements `diskcsi.ports.host.Mounts`."""
@@ -49,10 +44,8 @@ class LinuxMounts:
             raise done.failure(f"{source} can't be shown at {path}")
         if not read_only:
             return
-        there = await self.resolve(path)
-        kept = next(mount.options for mount in reversed(await self.table()) if mount.path == there)
-        flags = ",".join(["remount", "bind", "ro", *sorted(KEPT_FLAGS & kept)])
-        done = await run(["mount", "-o", flags, "--", path])
+        # of a path alone, mount(8) looks its other options up and keeps them
+        done = await run(["mount", "-o", "remount,bind,ro", "--", path])
         if done.code:
             await self.unmount(path)
             raise done.failure(f"{path} can't be made read-only")
