@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from diskcsi.orchestrator import demo
+from diskcsi.orchestrator.processes import ProgramFailed
 
 COMMAND = [sys.executable, "-m", "diskcsi", "demo"]
 
@@ -48,7 +50,7 @@ def test_the_demo_ends_well_and_leaves_nothing(directory: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"leaked disks +0", done.stdout)
+    assert re.search(r"leaked disks +0\s+leaked snapshots +0\s+loop devices left +0", done.stdout)
     assert not left_behind(directory)
 
 
@@ -61,12 +63,14 @@ def test_an_interrupted_demo_leaves_nothing(directory: Path, number: signal.Sign
     )
     with process:
         assert process.stdout is not None
+        told = []
         for line in process.stdout:
+            told.append(line)
             if "format and mount" in line:
                 process.send_signal(number)
                 break
-        process.stdout.read()
-    assert process.returncode == 130
+        told.append(process.stdout.read())
+    assert process.returncode == 130, "".join(told)
     assert not left_behind(directory)
 
 
@@ -82,13 +86,15 @@ def test_an_impatient_second_ctrl_c_leaves_nothing_either(directory: Path) -> No
     )
     with process:
         assert process.stdout is not None
+        told = []
         for line in process.stdout:
+            told.append(line)
             if "format and mount" in line or "cleaning up, a moment" in line:
                 process.send_signal(signal.SIGINT)
             if "still cleaning up" in line:
                 break
-        process.stdout.read()
-    assert process.returncode == 130
+        told.append(process.stdout.read())
+    assert process.returncode == 130, "".join(told)
     assert not left_behind(directory)
 
 
@@ -96,6 +102,26 @@ def test_without_root_it_says_how_to_run_it(monkeypatch: pytest.MonkeyPatch) -> 
     """Nothing is started that would fail half way."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert any("sudo" in reason for reason in demo.missing())
+
+
+async def test_what_fails_is_told_and_its_logs_are_kept(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever wants to know why finds more than the message."""
+
+    @asynccontextmanager
+    async def broken(within: Path, latency: str) -> AsyncIterator[demo.World]:
+        (within / "controller.log").write_text("why")
+        raise ProgramFailed("the controller did not start")
+        yield
+
+    monkeypatch.setattr(demo, "_world", broken)
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    assert not await demo.run(keep=False, latency="zero")
+    told = capsys.readouterr().err
+    kept = re.search(r"the controller did not start\nlogs are kept in (.+)", told)
+    assert kept is not None
+    assert (Path(kept[1]) / "controller.log").read_text() == "why"
 
 
 def test_a_directory_too_deep_for_sockets_is_told_before_the_start(

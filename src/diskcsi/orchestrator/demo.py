@@ -42,6 +42,9 @@ RAINBOND_CLASS: Final = {
 }  # fmt: skip
 """As the page of Rainbond's documentation on Alibaba Cloud disks has it."""
 
+CLOUDY: Final = ("disks", "snapshots")
+"""What lives, and costs, in the cloud until it is deleted."""
+
 FILE_BYTES: Final = 8 * 1024**2
 TOOLS: Final = ("losetup", "mkfs.ext4", "mkfs.xfs", "mount", "blkid", "wipefs")
 GROWN_GIB: Final = 30
@@ -110,8 +113,8 @@ async def run(*, keep: bool, latency: str) -> bool:
             try:
                 await _play(world, keep=keep)
             finally:
-                disks = (await world.mock.state())["disks"]
-                ends.append(("leaked disks", str(0 if keep else len(disks))))
+                state = await world.mock.state()
+                ends += [(f"leaked {kind}", str(len(state[kind]))) for kind in CLOUDY]
     except (CheckFailed, CallFailed, ProgramFailed, NotAsAsked, OSError) as error:
         failure = view.told(error)
         view.tell_failure(f"{failure}\nlogs are kept in {directory}")
@@ -122,7 +125,10 @@ async def run(*, keep: bool, latency: str) -> bool:
     ends.append(("loop devices left", str(loops)))
     if timeline is not None:
         view.summary(timeline, ends)()
-    return not failure and all(value == "0" for _, value in ends)
+    held = not failure and all(value == "0" for _, value in ends)
+    if held:
+        view.tell_success("every check held, and nothing is left")
+    return held
 
 
 async def _play(world: World, *, keep: bool) -> None:

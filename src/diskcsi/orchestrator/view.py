@@ -35,6 +35,11 @@ def told(error: Exception) -> str:
     return "\n".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())])
 
 
+def tell_success(what: str) -> None:
+    """How it ended, where it ended well."""
+    click.secho(f"\n{what}", fg="green", bold=True)
+
+
 def tell_failure(reason: str) -> None:
     """What went wrong."""
     click.secho(f"\nfailed: {reason}", fg="red", bold=True, err=True)
