@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from diskcsi.model.errors import Exhausted, InUse, NotFound, Pending, WrongState
+from diskcsi.model.errors import (
+    Exhausted,
+    InUse,
+    NotFound,
+    OutOfRange,
+    Pending,
+    UnknownOutcome,
+    Unreachable,
+    WrongState,
+)
 from diskcsi.model.ids import NodeId, SnapshotId, VolumeId
 from diskcsi.model.volume import DiskSpec, SnapshotSpec
 from diskcsi.providers.local import loops
@@ -238,6 +247,44 @@ async def test_a_disk_is_not_deleted_under_its_holder(
     with pytest.raises(InUse) as refused:
         await cloud.delete_disk(volume_id)
     assert refused.value.by == ONE
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"id": "l-1", "colour": "red"}'])
+async def test_a_record_of_another_hand_is_no_absence(
+    cloud: LocalCloud, directory: Path, text: str
+) -> None:
+    """The disk may well be there, so nothing final is said of it."""
+    volume_id = await cloud.create_disk(order())
+    (directory / "disks" / f"{volume_id[2:]}.json").write_text(text)
+    with pytest.raises(Unreachable, match=r"\.json is no record"):
+        await cloud.get_disks([volume_id])
+
+
+async def test_a_change_that_the_machine_fails_may_have_happened(
+    cloud: LocalCloud, directory: Path
+) -> None:
+    """Whatever the kernel said in the middle of it."""
+    (directory / "disks").write_text("no directory")
+    with pytest.raises(UnknownOutcome, match="create_disk in "):
+        await cloud.create_disk(order())
+
+
+async def test_every_call_is_told_with_its_outcome(directory: Path) -> None:
+    """Metrics and finality are built on it."""
+    calls: list[tuple[str, bool, str]] = []
+    cloud = LocalCloud(
+        settings=settings_in(directory),
+        observer=lambda call: calls.append((call.action, call.mutating, call.code)),
+    )
+    volume_id = await cloud.create_disk(order())
+    with pytest.raises(OutOfRange):
+        await cloud.resize_disk(volume_id, 0)
+    await cloud.get_disks([volume_id])
+    assert calls == [
+        ("create_disk", True, "OK"),
+        ("resize_disk", True, "OutOfRange"),
+        ("get_disks", False, "OK"),
+    ]
 
 
 @pytest.mark.parametrize("node", ["", "..", "a/b"])

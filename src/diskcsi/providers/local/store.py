@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from diskcsi.providers.local.copying import copy
+from diskcsi.spi import Unreachable
 
 GIB: Final = 1024**3
 
@@ -74,14 +75,24 @@ class Shelf:
         return self._directory / f"{id_[2:]}.img"
 
     def get(self, id_: str) -> Record | None:
-        """What is told of this id, None when there is none."""
+        """What is told of this id, None when there is none.
+
+        Raises:
+            Unreachable: there is a record, and it makes no sense.
+        """
         if not ID.fullmatch(id_) or id_[0] != self._letter:
             return None
+        path = self._record(id_)
         try:
-            told: dict[str, Any] = json.loads(self._record(id_).read_text())
+            told: dict[str, Any] = json.loads(path.read_text())
+            return Record(**told)
         except FileNotFoundError:
             return None
-        return Record(**told)
+        except (ValueError, TypeError) as error:
+            raise Unreachable(
+                f"{path} is no record of a disk or snapshot: {error}",
+                hint="another hand wrote it: mend it, or move it away with its image",
+            ) from error
 
     def every(self) -> Iterator[Record]:
         """All of them, by id."""
