@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -114,12 +115,17 @@ class LoopHypervisor:
         that a machine still holds goes when that machine lets go of it.
         """
         for path in self._loops():
-            await _unmount_all(path)
-            await _run("losetup", "--detach", path)
+            try:
+                await _unmount_all(path)
+                await _run("losetup", "--detach", path)
+            except HypervisorError:
+                # the others must go all the same
+                logging.getLogger(__name__).exception("%s could not be taken away", path)
         for device in self._devices.values():
             device.link.unlink(missing_ok=True)
-            _prune(device.link.parent, self._root)
         self._devices.clear()
+        for links in self._root.glob("*/dev/disk/by-id"):
+            _prune(links, self._root)
         for directory in (self._disks, self._snapshots):
             shutil.rmtree(directory, ignore_errors=True)
 
