@@ -9,6 +9,7 @@ import pytest
 from diskcsi.host.linux.devices import LinuxDevices
 from diskcsi.host.linux.identity import Identity
 from diskcsi.model.errors import Pending, WrongState
+from tests.rows import row
 
 
 @pytest.fixture
@@ -98,8 +99,9 @@ def test_a_loop_device_of_another_machine_tells_nothing(root: Path, tmp_path: Pa
     assert _identity(root).serial("loop3") is None
 
 
+@row("stale-device-link")
 def test_stale_links_lead_nowhere(root: Path) -> None:
-    """stale-device-link: one that dangles is left out, one to itself too."""
+    """One that dangles is left out, one to itself too."""
     by_id = root / "dev/disk/by-id"
     (by_id / "virtio-gone").symlink_to(root / "dev/vdz")
     (by_id / "virtio-loop").symlink_to(by_id / "virtio-loop")

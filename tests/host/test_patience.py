@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from diskcsi.host.linux.patience import Patience
+from tests.rows import row
 
 
 async def test_an_answer_is_handed_on() -> None:
@@ -22,16 +23,18 @@ async def test_a_failed_look_raises_its_own_error() -> None:
         await Patience().ask("q", lambda: 1 // 0)
 
 
+@row("disk-vanishes-mounted")
 async def test_a_question_without_an_answer_is_given_up() -> None:
-    """disk-vanishes-mounted: the caller gets an error that names the question."""
+    """The caller gets an error that names the question."""
     patience, dead = Patience(), threading.Event()
     with pytest.raises(TimeoutError, match=r"usage of /x: no answer in 0.05 s"):
         await patience.ask("usage of /x", dead.wait, timeout_s=0.05)
     dead.set()
 
 
+@row("disk-vanishes-mounted")
 async def test_a_question_that_hangs_takes_one_thread_however_often_it_is_asked() -> None:
-    """disk-vanishes-mounted: kubelet asks every minute for days."""
+    """Kubelet asks every minute for days."""
     patience, dead, looks = Patience(), threading.Event(), []
 
     def look() -> None:
@@ -60,8 +63,9 @@ async def test_a_late_answer_goes_to_who_asks_meanwhile() -> None:
     assert await patience.ask("q", lambda: False) is True
 
 
+@row("stale-socket-sigterm")
 def test_a_process_ends_although_a_disk_never_answers() -> None:
-    """stale-socket-sigterm: a dead disk must not keep a plug-in from stopping."""
+    """A dead disk must not keep a plug-in from stopping."""
     script = (
         "import asyncio, threading\n"
         "from contextlib import suppress\n"

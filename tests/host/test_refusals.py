@@ -12,6 +12,7 @@ from diskcsi.host.linux import facts
 from diskcsi.model.errors import Pending, WrongState
 from diskcsi.model.ids import VolumeId
 from tests.host.loops import MIB, Disk, Machine, tool
+from tests.rows import row
 
 pytestmark = pytest.mark.host
 
@@ -72,8 +73,9 @@ async def test_a_device_with_something_on_it_is_refused_unchanged(node: Machine,
     assert (disk.digest(), node.mounts()) == (before, [])
 
 
+@row("unreadable-probe")
 async def test_a_device_that_cannot_be_read_is_not_blank(node: Machine) -> None:
-    """unreadable-probe: reads that fail say nothing about the content."""
+    """Reads that fail say nothing about the content."""
     disk = node.plug("broken", 64)
     request = disk.stage(node.staging)
     os.truncate(disk.image, MIB)  # below a device that still has its size: reads behind it fail
@@ -126,8 +128,9 @@ async def test_a_blank_device_of_another_size_is_not_formatted(
     assert node.mounts() == []
 
 
+@row("stale-device-link")
 async def test_a_device_with_another_serial_is_not_the_disk(node: Machine) -> None:
-    """stale-device-link: a link with the right name that leads to another disk is not believed."""
+    """A link with the right name that leads to another disk is not believed."""
     other = node.plug("other", 64)
     (node.by_id / "virtio-wanted").symlink_to(other.path)
     request = replace(other.stage(node.staging), volume_id=VolumeId("d-wanted"))
@@ -137,8 +140,9 @@ async def test_a_device_with_another_serial_is_not_the_disk(node: Machine) -> No
     assert other.digest() == before
 
 
+@row("two-volumes-one-device")
 async def test_two_devices_with_one_serial_are_both_left_alone(node: Machine) -> None:
-    """two-volumes-one-device, seen from below: which one is meant can't be told."""
+    """Which one is meant can't be told."""
     disk = node.plug("twin")
     (node.directory / "elsewhere").mkdir()
     copy = node.directory / "elsewhere" / "twin.img"
@@ -151,8 +155,9 @@ async def test_two_devices_with_one_serial_are_both_left_alone(node: Machine) ->
         await node.stager.stage(disk.stage(node.staging))
 
 
+@row("two-volumes-one-device")
 async def test_one_device_is_never_staged_twice(node: Machine) -> None:
-    """two-volumes-one-device: a second place is refused while the first one is mounted."""
+    """A second place is refused while the first one is mounted."""
     disk = node.plug("shared")
     await node.stager.stage(disk.stage(node.staging))
     with pytest.raises(WrongState, match=f"is mounted at {node.staging}"):

@@ -11,6 +11,7 @@ import uvloop
 from diskcsi.host.linux import run as module
 from diskcsi.host.linux.run import run
 from diskcsi.model.errors import InvalidArgument, Unreachable
+from tests.rows import row
 
 
 async def test_a_tool_gets_a_fixed_environment() -> None:
@@ -122,8 +123,9 @@ async def test_a_missing_tool_is_told_by_name() -> None:
         await run(["mkfs.none"])
 
 
+@row("local-resources-exhausted")
 async def test_a_machine_that_can_start_nothing_is_not_final(tmp_path: Path) -> None:
-    """local-resources-exhausted: nothing was done, and a later try may do."""
+    """Nothing was done, and a later try may do."""
     tool = tmp_path / "tool"
     tool.write_bytes(b"")
     tool.chmod(0o600)

@@ -15,6 +15,7 @@ from diskcsi.model.sizes import Capacity
 from diskcsi.node.requests import Expand, Publish, Stage
 from diskcsi.ports.host import FormatMark
 from tests.host.loops import MIB, Disk, Machine, tool
+from tests.rows import row
 
 pytestmark = pytest.mark.host
 
@@ -73,8 +74,9 @@ async def test_unstaging_leaves_nothing(node: Machine, fs_type: str) -> None:
 
 
 @pytest.mark.parametrize("fs_type", FILESYSTEMS)
+@row("restore-larger")
 async def test_a_disk_that_grew_is_filled_when_staged(node: Machine, fs_type: str) -> None:
-    """restore-larger: before or after mounting, as the filesystem wants; the data stays."""
+    """Before or after mounting, as the filesystem wants; the data stays."""
     disk = node.plug("grown")
     await node.stager.stage(disk.stage(node.staging, fs_type))
     (node.staging / "file").write_bytes(b"kept")
@@ -127,8 +129,9 @@ async def test_the_kernel_is_asked_before_a_mounted_ext4_grows(node: Machine) ->
         )
 
 
+@row("dirty-filesystem")
 async def test_an_ext4_that_was_not_unmounted_is_checked_first(node: Machine) -> None:
-    """dirty-filesystem: a copy of a mounted filesystem has a journal to replay."""
+    """A copy of a mounted filesystem has a journal to replay."""
     disk = node.plug("origin")
     await node.stager.stage(disk.stage(node.staging))
     (node.staging / "file").write_bytes(b"in the journal")
@@ -140,8 +143,9 @@ async def test_an_ext4_that_was_not_unmounted_is_checked_first(node: Machine) ->
     assert ("needs_recovery" in before, "needs_recovery" in after) == (True, False)
 
 
+@row("dirty-filesystem")
 async def test_an_ext4_with_damage_is_left_to_a_person(node: Machine) -> None:
-    """dirty-filesystem: what can't be repaired without a decision is not mounted."""
+    """What can't be repaired without a decision is not mounted."""
     disk = node.plug("damaged")
     request = disk.stage(node.staging)
     await node.stager.stage(request)
@@ -156,8 +160,9 @@ async def test_an_ext4_with_damage_is_left_to_a_person(node: Machine) -> None:
     assert node.mounts() == []
 
 
+@row("restore-larger")
 async def test_a_restored_xfs_is_mounted_beside_its_origin(node: Machine) -> None:
-    """restore-larger: the copy has the same id, and xfs would refuse it."""
+    """The copy has the same id, and xfs would refuse it."""
     disk = node.plug("first")
     await node.stager.stage(disk.stage(node.staging, "xfs"))
     (node.staging / "file").write_bytes(b"both")
@@ -289,8 +294,9 @@ async def test_a_path_behind_a_link_is_staged_once_and_unstaged(node: Machine) -
     assert (seen, node.mounts()) == ([f"{node.directory}/data/staging"], [])
 
 
+@row("node-reboot-staged")
 async def test_a_staging_that_was_lost_is_restored_with_its_data(node: Machine) -> None:
-    """node-reboot-staged: a pod's volume is published although nothing is mounted any more."""
+    """A pod's volume is published although nothing is mounted any more."""
     request = node.plug("lost").stage(node.staging)
     target = node.directory / "target"
     await node.publisher.publish(_publish(request, target))
@@ -344,8 +350,9 @@ HALF_MADE = {
 
 
 @pytest.mark.parametrize("fs_type", HALF_MADE)
+@row("mkfs-interrupted")
 async def test_a_half_made_filesystem_is_refused_unchanged(node: Machine, fs_type: str) -> None:
-    """mkfs-interrupted: it can't be told from somebody's data, so a person has to decide."""
+    """It can't be told from somebody's data, so a person has to decide."""
     offset, content, reason = HALF_MADE[fs_type]
     disk = node.plug("half")
     await node.filesystems.make(disk.device, fs_type, None)
@@ -358,10 +365,11 @@ async def test_a_half_made_filesystem_is_refused_unchanged(node: Machine, fs_typ
 
 
 @pytest.mark.parametrize("again", ["here", "came-back"])
+@row("mkfs-interrupted")
 async def test_a_format_that_was_cut_off_is_repeated_in_its_own_attachment_alone(
     node: Machine, again: str
 ) -> None:
-    """mkfs-interrupted: the kernel's word for the attachment changes when the device comes back."""
+    """The kernel's word for the attachment changes when the device comes back."""
     disk = node.plug("marked")
     attachment = await node.devices.attachment(disk.device)
     assert attachment is not None

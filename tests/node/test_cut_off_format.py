@@ -1,4 +1,4 @@
-"""mkfs-interrupted: a format is repeated only where its own note proves that nothing is lost."""
+"""A format is repeated only where its own note proves that nothing is lost."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from tests.node.machine import (
     context,
     mounted,
 )
+from tests.rows import row
+
+pytestmark = row("mkfs-interrupted")
 
 CUT_OFF = TimeoutError("mkfs.ext4: no end in 280 s, it was killed")
 

@@ -18,6 +18,7 @@ from tests.node.machine import (
     expand,
     mounted,
 )
+from tests.rows import row
 
 
 async def _published(node: Machine, request: Publish, *, device_gib: int) -> FakeDisk:
@@ -61,8 +62,9 @@ async def test_growing_twice_is_fine(node: Machine) -> None:
     assert (size, disk.done) == (30 * GIB, ["grow xfs"])
 
 
+@row("expand-half-done")
 async def test_a_growth_that_was_cut_off_is_repeated(node: Machine) -> None:
-    """expand-half-done: the device grew, the filesystem did not; the retry does it."""
+    """The device grew, the filesystem did not; the retry does it."""
     disk = await _published(node, XFS, device_gib=30)
     node.host.fail("grow", TimeoutError("xfs_growfs did not end"))
     with pytest.raises(TimeoutError):
@@ -117,8 +119,9 @@ async def test_an_unknown_volume_is_not_found(node: Machine) -> None:
     assert disk.done == []
 
 
+@row("disk-vanishes-mounted")
 async def test_a_volume_whose_device_is_gone_is_not_found(node: Machine) -> None:
-    """disk-vanishes-mounted: no tool is started on it."""
+    """No tool is started on it."""
     disk = await _published(node, XFS, device_gib=30)
     node.host.unplug(disk)
     with pytest.raises(NotFound):

@@ -15,10 +15,12 @@ from tests.node.machine import (
     Machine,
     mounted,
 )
+from tests.rows import row
 
 
+@row("retry-storm")
 async def test_a_storm_of_retries_shares_one_format(node: Machine) -> None:
-    """retry-storm: kubelet gives up and asks again while mkfs runs; it runs once."""
+    """Kubelet gives up and asks again while mkfs runs; it runs once."""
     disk, gate = node.host.plug("one"), node.host.hold("make")
     for _ in range(5):
         with pytest.raises(TimeoutError):
@@ -40,10 +42,11 @@ async def test_a_cancelled_call_leaves_the_staging_running(node: Machine) -> Non
     assert node.host.paths_of(disk) == [STAGING]
 
 
+@row("duplicate-calls-differ")
 async def test_a_call_with_other_arguments_meanwhile_is_not_final(
     node: Machine, tasks: asyncio.TaskGroup
 ) -> None:
-    """duplicate-calls-differ: it must not get the answer to another question."""
+    """It must not get the answer to another question."""
     node.host.plug("one")
     gate = node.host.hold("make")
     first = tasks.create_task(node.stager.stage(STAGE))
@@ -54,10 +57,11 @@ async def test_a_call_with_other_arguments_meanwhile_is_not_final(
     await first
 
 
+@row("duplicate-calls-differ")
 async def test_an_unstaging_of_another_path_is_not_joined(
     node: Machine, tasks: asyncio.TaskGroup
 ) -> None:
-    """duplicate-calls-differ: a path that was never looked at must not be told free."""
+    """A path that was never looked at must not be told free."""
     gate = node.host.hold("resolve")
     first = tasks.create_task(node.stager.unstage(STAGE.volume_id, STAGING))
     await asyncio.sleep(1)
@@ -88,10 +92,11 @@ async def test_a_tool_that_hangs_is_given_up_within_the_budget(node: Machine) ->
     assert asyncio.get_running_loop().time() == pytest.approx(300, abs=1)
 
 
+@row("two-volumes-one-device")
 async def test_two_volumes_of_one_device_at_once_format_it_once(
     node: Machine, tasks: asyncio.TaskGroup
 ) -> None:
-    """two-volumes-one-device: neither may look while the other one is about to write."""
+    """Neither may look while the other one is about to write."""
     disk, gate = node.host.plug("one"), node.host.hold("make")
     first = tasks.create_task(node.stager.stage(STAGE))
     await asyncio.sleep(1)

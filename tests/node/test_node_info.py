@@ -11,6 +11,7 @@ from diskcsi.node.info import NodeInformer
 from diskcsi.node.requests import Stage
 from diskcsi.ports.node_facts import NodeFacts
 from tests.node.machine import RAW_STAGE, STAGE, VOLUME, Machine, serial_of
+from tests.rows import row
 
 FACTS = NodeFacts(
     node_id=NodeId("i-1"), zone="z1", region="r1", instance_type="large",
@@ -73,10 +74,11 @@ async def test_disks_staged_as_volumes_are_not_foreign(
     assert (await inform().info()).max_volumes == 3
 
 
+@row("node-reboot-staged")
 async def test_volumes_of_a_restarted_machine_are_not_foreign(
     node: Machine, inform: Inform
 ) -> None:
-    """node-reboot-staged: they are attached and not mounted yet when kubelet asks."""
+    """They are attached and not mounted yet when kubelet asks."""
     node.host.recorded = {VOLUME}
     assert (await inform().info()).max_volumes == 3
 

@@ -18,6 +18,7 @@ from tests.node.machine import (
     Machine,
     mounted,
 )
+from tests.rows import row
 
 
 @pytest.mark.parametrize("path", [TARGET, STAGING])
@@ -61,8 +62,9 @@ async def test_an_unknown_volume_or_path_is_not_found(
         await node.stats.usage(volume_id, path)
 
 
+@row("disk-vanishes-mounted")
 async def test_a_volume_whose_device_is_gone_is_not_asked(node: Machine) -> None:
-    """disk-vanishes-mounted: a question to a dead filesystem may never be answered."""
+    """A question to a dead filesystem may never be answered."""
     disk = node.host.plug("one")
     await node.publisher.publish(PUBLISH)
     node.host.unplug(disk)

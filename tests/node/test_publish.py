@@ -28,6 +28,7 @@ from tests.node.machine import (
     mounted,
     raw,
 )
+from tests.rows import row
 
 
 async def test_a_staged_volume_is_shown_at_a_target_that_was_missing(node: Machine) -> None:
@@ -139,8 +140,9 @@ async def test_no_staging_path_is_refused(node: Machine) -> None:
         await node.publisher.publish(replace(PUBLISH, staging_path=""))
 
 
+@row("node-reboot-staged")
 async def test_a_lost_staging_is_restored(node: Machine) -> None:
-    """node-reboot-staged: kubelet publishes without staging again, and the same data appears."""
+    """Kubelet publishes without staging again, and the same data appears."""
     disk = node.host.plug("one")
     await node.publisher.publish(PUBLISH)
     node.host.reboot()
@@ -149,8 +151,9 @@ async def test_a_lost_staging_is_restored(node: Machine) -> None:
     assert (disk.done, node.host.paths_of(disk)) == (["check ext4"], [STAGING, TARGET])
 
 
+@row("node-reboot-staged")
 async def test_mounts_that_lost_their_device_are_replaced(node: Machine) -> None:
-    """node-reboot-staged: staging and target both show the disk that came back."""
+    """Staging and target both show the disk that came back."""
     lost = node.host.plug("one")
     await node.publisher.publish(PUBLISH)
     node.host.unplug(lost)
@@ -248,10 +251,11 @@ async def _released(gate: asyncio.Event) -> None:
     gate.set()
 
 
+@row("duplicate-calls-differ")
 async def test_the_same_target_asked_for_otherwise_meanwhile_is_not_final(
     node: Machine, tasks: asyncio.TaskGroup
 ) -> None:
-    """duplicate-calls-differ: the second call must not get the first one's answer."""
+    """The second call must not get the first one's answer."""
     node.host.plug("one")
     await node.stager.stage(STAGE)
     gate = node.host.hold("bind")

@@ -32,6 +32,7 @@ from tests.node.machine import (
     mounted,
     raw,
 )
+from tests.rows import row
 
 
 async def test_a_blank_disk_is_formatted_and_mounted(node: Machine) -> None:
@@ -144,10 +145,11 @@ async def test_another_disk_at_the_staging_path_is_refused(node: Machine) -> Non
 
 @pytest.mark.parametrize("capability", [mounted(), raw()], ids=["mounted", "raw"])
 @pytest.mark.parametrize("first", [mounted(), raw()], ids=["held-mounted", "held-raw"])
+@row("two-volumes-one-device")
 async def test_two_volumes_never_share_a_device(
     node: Machine, capability: VolumeCapability, first: VolumeCapability
 ) -> None:
-    """two-volumes-one-device: the second one is refused, whatever the serials say."""
+    """The second one is refused, whatever the serials say."""
     disk = node.host.plug("one")
     await node.stager.stage(
         replace(STAGE, volume_id=OTHER_VOLUME, staging_path=OTHER_STAGING, capability=first)
@@ -196,8 +198,9 @@ DOUBTS: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("doubt", DOUBTS)
+@row("unreadable-probe")
 async def test_a_doubtful_device_is_left_alone(node: Machine, doubt: str) -> None:
-    """unreadable-probe and its kin: one fact missing or against it, and nothing is touched."""
+    """One fact missing or against it, and nothing is touched."""
     disk = node.host.plug("one")
     disk.facts.update(DOUBTS[doubt])
     with pytest.raises(WrongState, match=r"of disk d-one is left alone: .*nothing on it was"):
@@ -205,8 +208,9 @@ async def test_a_doubtful_device_is_left_alone(node: Machine, doubt: str) -> Non
     assert (disk.done, node.host.mounted) == ([], [])
 
 
+@row("wrong-filesystem")
 async def test_another_filesystem_than_asked_for_is_refused(node: Machine) -> None:
-    """wrong-filesystem: the disk keeps what it carries."""
+    """The disk keeps what it carries."""
     disk = node.host.plug("one", filesystem="xfs")
     with pytest.raises(WrongState, match="carries xfs, and ext4 is asked for"):
         await node.stager.stage(STAGE)
@@ -234,10 +238,11 @@ async def test_a_disk_without_a_serial_is_refused(node: Machine) -> None:
         await node.stager.stage(replace(STAGE, publish_context={"serialNumber": ""}))
 
 
+@row("stale-device-link")
 async def test_a_device_that_comes_late_is_waited_for(
     node: Machine, tasks: asyncio.TaskGroup
 ) -> None:
-    """stale-device-link: the serial counts, and the disk may take its time."""
+    """The serial counts, and the disk may take its time."""
     staging = tasks.create_task(node.stager.stage(STAGE))
     await asyncio.sleep(12)
     disk = node.host.plug("one")
@@ -252,8 +257,9 @@ async def test_a_device_that_never_comes_is_not_final(node: Machine) -> None:
         await node.stager.stage(STAGE)
 
 
+@row("upgrade-rollback-mounted")
 async def test_an_attachment_older_than_the_size_is_mounted(node: Machine) -> None:
-    """upgrade-rollback-mounted: unknown keys are ignored, and a missing size forbids only mkfs."""
+    """Unknown keys are ignored, and a missing size forbids only mkfs."""
     disk = node.host.plug("one", filesystem="ext4")
     await node.stager.stage(
         replace(STAGE, publish_context={"serialNumber": "one", "type": "cloud_ssd", "x": "y"})
@@ -262,8 +268,9 @@ async def test_an_attachment_older_than_the_size_is_mounted(node: Machine) -> No
 
 
 @pytest.mark.parametrize("size", ["", "20Gi", "-1", "\u00b2"])
+@row("upgrade-rollback-mounted")
 async def test_a_blank_disk_of_unknown_size_is_not_formatted(node: Machine, size: str) -> None:
-    """upgrade-rollback-mounted: without the size the proof is not whole."""
+    """Without the size the proof is not whole."""
     disk = node.host.plug("one")
     told = {"serialNumber": "one", "sizeBytes": size}
     with pytest.raises(WrongState, match="tells no size to compare: detach the volume and attach"):
@@ -287,8 +294,9 @@ async def test_a_reader_gets_the_filesystem_unchanged(node: Machine) -> None:
     assert (disk.done, node.host.mounted[0].read_only) == ([], True)
 
 
+@row("dirty-filesystem")
 async def test_a_failed_check_mounts_nothing(node: Machine) -> None:
-    """dirty-filesystem: damage that needs a person stops the staging, with the tool's words."""
+    """Damage that needs a person stops the staging, with the tool's words."""
     disk = node.host.plug("one", filesystem="ext4")
     node.host.fail("check", WrongState("e2fsck ended with 4: UNEXPECTED INCONSISTENCY"))
     with pytest.raises(WrongState, match="UNEXPECTED INCONSISTENCY"):
@@ -297,8 +305,9 @@ async def test_a_failed_check_mounts_nothing(node: Machine) -> None:
 
 
 @pytest.mark.parametrize("where", ["class", "node"])
+@row("dirty-filesystem")
 async def test_checks_can_be_switched_off(tasks: asyncio.TaskGroup, where: str) -> None:
-    """dirty-filesystem: by the volume's class, or for the whole node."""
+    """By the volume's class, or for the whole node."""
     node = machine(tasks, check_filesystems=where != "node")
     disk = node.host.plug("one", filesystem="ext4")
     await node.stager.stage(
@@ -316,10 +325,11 @@ async def test_checks_can_be_switched_off(tasks: asyncio.TaskGroup, where: str) 
     ],
     ids=["ext4-mounted", "ext4-at-rest", "xfs-mounted"],
 )
+@row("restore-larger")
 async def test_a_filesystem_smaller_than_its_disk_grows(
     node: Machine, fs_type: str, may_grow_ext: bool, done: list[str]
 ) -> None:
-    """restore-larger and expand-half-done: staging fills the device, before or after mounting."""
+    """Staging fills the device, before or after mounting."""
     node.host.may_grow_ext = may_grow_ext
     disk = node.host.plug("one", filesystem=fs_type)
     disk.size_bytes = 30 * GIB
@@ -329,8 +339,9 @@ async def test_a_filesystem_smaller_than_its_disk_grows(
     assert (disk.done, disk.filesystem_bytes) == (done, 30 * GIB)
 
 
+@row("console-changes")
 async def test_a_disk_that_grew_since_its_attachment_is_mounted(node: Machine) -> None:
-    """console-changes: larger than told is growth, not another disk."""
+    """Larger than told is growth, not another disk."""
     disk = node.host.plug("one", filesystem="xfs")
     disk.size_bytes = 30 * GIB
     await node.stager.stage(replace(STAGE, capability=mounted("xfs")))
@@ -345,8 +356,9 @@ async def test_a_disk_smaller_than_told_is_refused(node: Machine) -> None:
     assert disk.done == []
 
 
+@row("node-reboot-staged")
 async def test_a_restarted_machine_stages_its_volumes_again(node: Machine) -> None:
-    """node-reboot-staged: directories are left over, the data too."""
+    """Directories are left over, the data too."""
     disk = node.host.plug("one")
     await node.stager.stage(STAGE)
     node.host.reboot()
@@ -355,8 +367,9 @@ async def test_a_restarted_machine_stages_its_volumes_again(node: Machine) -> No
     assert (disk.done, node.host.paths_of(disk)) == (["check ext4"], [STAGING])
 
 
+@row("node-reboot-staged")
 async def test_a_mount_that_lost_its_device_is_replaced(node: Machine) -> None:
-    """node-reboot-staged: a disk that came back by another number is mounted anew."""
+    """A disk that came back by another number is mounted anew."""
     lost = node.host.plug("one")
     node.host.plug(None)
     await node.stager.stage(STAGE)
