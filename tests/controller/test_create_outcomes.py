@@ -25,6 +25,7 @@ from diskcsi.model.errors import (
 )
 from diskcsi.model.volume import DiskState
 from tests.controller.rig import NODE, ORDER, Rig, gib, zones
+from tests.rows import row
 
 
 @pytest.mark.parametrize(
@@ -179,10 +180,8 @@ async def test_a_flight_that_runs_out_of_time_is_not_final(rig: Rig) -> None:
     assert (await rig.create()).id == rig.disks()[0].id
 
 
-@pytest.mark.parametrize(
-    "retry", [pytest.param(0, id="killed-after-create"), pytest.param(0, id="leader-failover")]
-)
-async def test_another_process_adopts_the_disk(rig: Rig, retry: float) -> None:
+@row("killed-after-create")
+async def test_another_process_adopts_the_disk(rig: Rig) -> None:
     """No fact is kept only in memory."""
     rig.cloud.state.latency.create_s = 3.0
     gate = rig.cloud.faults.hold("get_disks")
