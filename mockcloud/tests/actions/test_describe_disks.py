@@ -160,3 +160,25 @@ async def test_a_bad_filter_is_refused(filter_: dict[str, str], answer: str) -> 
     """Each has its code, misspelled ones as the cloud spells them."""
     lab = account()
     assert await lab.refused("DescribeDisks", filter_) == answer
+
+
+@pytest.mark.parametrize("action", ["DescribeDisks", "DescribeSnapshots", "DescribeInstances"])
+async def test_a_trial_that_would_succeed_is_an_error(action: str) -> None:
+    """The real cloud has it so."""
+    assert await account().refused(action, DryRun="true") == "400 DryRunOperation"
+
+
+async def test_a_trial_that_would_fail_fails_as_without_it() -> None:
+    """The checks come first."""
+    answer = await account().refused("DescribeDisks", DryRun="true", RegionId="mars")
+    assert answer == "400 InvalidRegion.NotFound"
+
+
+@pytest.mark.parametrize(("asked", "told"), [("Placement", True), ("Other", False)])
+async def test_where_a_regional_disk_may_go_is_told_on_request(asked: str, *, told: bool) -> None:
+    """Every zone of the region, one on a line."""
+    lab = account()
+    await created(lab, {"DiskCategory": "cloud_regional_disk_auto", "ZoneId": ""})
+    answer = await lab.call("DescribeDisks", {"AdditionalAttributes.1": asked})
+    wanted = {"ZoneIds": "cn-hangzhou-g\ncn-hangzhou-h"} if told else None
+    assert answer["Disks"]["Disk"][0].get("Placement") == wanted

@@ -234,3 +234,13 @@ async def test_snapshots_are_found_by_what_they_are() -> None:
 async def test_a_bad_search_for_snapshots_is_refused(told: dict[str, str], answer: str) -> None:
     """Each flaw has its code."""
     assert await account().refused("DescribeSnapshots", told) == answer
+
+
+async def test_a_snapshot_tells_whether_disks_were_made_from_it() -> None:
+    """And is found by it."""
+    lab = account()
+    snapshot_id = await snapshotted(lab)
+    before = (await shown(lab, snapshot_id))["Usage"]
+    await lab.creates(SnapshotId=snapshot_id)
+    answer = await lab.call("DescribeSnapshots", Usage="disk")
+    assert (before, len(answer["Snapshots"]["Snapshot"])) == ("none", 1)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from mockcloud.actions import attach, disk_reads, disks, places, snapshots, tags
 from mockcloud.engine.engine import Engine
+from mockcloud.errors import ApiError
 from mockcloud.wire.params import Params
 
 Action = Callable[[Engine, Params], Awaitable[dict[str, Any]]]
@@ -32,6 +33,10 @@ ACTIONS: Final[dict[str, Action]] = {
 }
 
 
+WITH_DRY_RUN: Final = frozenset({"DescribeDisks", "DescribeSnapshots", "DescribeInstances"})
+"""Calls that may be tried: the answer that all is well is an error, on the real cloud too."""
+
+
 class Actor:
     """Carries out calls on one engine, each with the time it takes."""
 
@@ -47,5 +52,11 @@ class Actor:
                 await asyncio.sleep(takes_s)
             await engine.schedule.run_due()
             answer = await ACTIONS[name](engine, params)
+            if name in WITH_DRY_RUN and params.boolean("DryRun"):
+                raise ApiError(
+                    400,
+                    "DryRunOperation",
+                    "Request validation has been passed with DryRun flag set.",
+                )
             await engine.schedule.run_due()
         return answer

@@ -41,7 +41,8 @@ async def describe_disks(engine: Engine, params: Params) -> Answer:
         and tags_match(disk.tags, params.structs("Tag", ("Key", "Value")))
     ]
     shown = page(found, params, least=PAGE_LEAST, most=PAGE_MOST_TOKENS)
-    return {**shown.told, "Disks": {"Disk": [_told(engine, disk) for disk in shown.items]}}
+    told = [{**_told(engine, disk), **_placement(engine, disk, params)} for disk in shown.items]
+    return {**shown.told, "Disks": {"Disk": told}}
 
 
 def _check_words(params: Params) -> None:
@@ -118,6 +119,14 @@ def _told(engine: Engine, disk: Disk) -> Answer:
         "Tags": tags_told(disk.tags),
         **_attachments(engine, disk),
     }  # fmt: skip
+
+
+def _placement(engine: Engine, disk: Disk, params: Params) -> Answer:
+    """Where a regional disk may go; told to those alone who ask."""
+    if "Placement" not in params.repeated("AdditionalAttributes"):
+        return {}
+    zones = [disk.zone] if disk.zone else engine.config.zones[disk.region]
+    return {"Placement": {"ZoneIds": "\n".join(zones)}}
 
 
 def _attachments(engine: Engine, disk: Disk) -> Answer:

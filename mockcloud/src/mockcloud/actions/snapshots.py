@@ -138,19 +138,26 @@ async def describe_snapshots(engine: Engine, params: Params) -> Answer:
         and params.text("DiskId") in ("", one.disk_id)
         and params.text("SnapshotName") in ("", one.name)
         and status in ("all", one.status)
+        and params.text("SnapshotType", "all") in ("all", "user")
+        and params.text("Usage") in ("", _usage(engine, one))
+        and ("Encrypted" not in params or params.boolean("Encrypted") == one.encrypted)
         and tags_match(one.tags, params.structs("Tag", ("Key", "Value")))
     ]
     shown = page(found, params, least=PAGE_LEAST, most=PAGE_MOST_TOKENS)
-    return {**shown.told, "Snapshots": {"Snapshot": [_told(one) for one in shown.items]}}
+    return {**shown.told, "Snapshots": {"Snapshot": [_told(engine, one) for one in shown.items]}}
 
 
-def _told(one: Snapshot) -> Answer:
+def _usage(engine: Engine, one: Snapshot) -> str:
+    return "disk" if any(disk.snapshot_id == one.id for disk in engine.disks.values()) else "none"
+
+
+def _told(engine: Engine, one: Snapshot) -> Answer:
     return {
         "SnapshotId": one.id, "SnapshotName": one.name, "Description": one.description,
         "Status": one.status, "Progress": "100%" if one.status == "accomplished" else "30%",
         "CreationTime": moment(one.cut_at), "LastModifiedTime": moment(one.cut_at),
         "SourceDiskSize": str(one.size_gib), "SourceDiskId": one.disk_id, "SourceDiskType": "data",
-        "SourceStorageType": "disk", "SnapshotType": "user", "Usage": "none",
+        "SourceStorageType": "disk", "SnapshotType": "user", "Usage": _usage(engine, one),
         "Category": "standard", "RegionId": one.region, "ResourceGroupId": one.resource_group_id,
         "KMSKeyId": "", "SnapshotSN": one.id.removeprefix("s-"), "SnapshotLinkId": "",
         "SourceSnapshotId": "", "SourceRegionId": "", "ProductCode": "",
