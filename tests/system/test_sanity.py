@@ -21,6 +21,12 @@ class Stack(Protocol):
     node: Path
 
 
+def _binary() -> str:
+    given = os.environ.get("DISKCSI_CSI_SANITY")
+    assert given, "DISKCSI_CSI_SANITY has to name the binary; `nox -s sanity` builds it"
+    return given
+
+
 @pytest.mark.sanity
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("access", ["mount", "block"])
@@ -29,7 +35,7 @@ def test_csi_sanity_passes_every_spec_of_what_is_advertised(stack: Stack, access
     parameters = stack.directory / "parameters.yaml"
     parameters.write_text("type: cloud_ssd\nzoneId: cn-hangzhou-g\n")
     command = [
-        os.environ["DISKCSI_CSI_SANITY"],
+        _binary(),
         f"--csi.endpoint=unix://{stack.node}",
         f"--csi.controllerendpoint=unix://{stack.controller}",
         f"--csi.mountdir={stack.directory}/mount",
