@@ -32,7 +32,8 @@ EDGE_BYTES: Final = 4 * 1024**2
 """Read at head and tail. Partition tables, volume managers and filesystems begin within the first
 MiB or two, and keep copies within the last one."""
 
-CHUNK_BYTES: Final = 1024**2
+CHUNK_BYTES: Final = 256 * 1024
+"""One read; larger ones took twice as long, since they leave the processor's cache."""
 
 NOTHING_FOUND: Final = 2
 """blkid's status for a device that it could read and found nothing on (blkid(8)); it gives it too
