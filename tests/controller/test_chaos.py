@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from random import Random
 from typing import Final, TypeVar
 
 import pytest
 
-from diskcsi.model.errors import MAYBE_RUNNING, DiskError, Pending, Throttled, Unreachable
+from diskcsi.model.errors import (
+    MAYBE_RUNNING,
+    DiskError,
+    Exhausted,
+    Pending,
+    Throttled,
+    Unreachable,
+)
 from diskcsi.model.volume import DiskState
 from diskcsi.testing.memory import Faults, Latency
-from tests.controller.rig import MOUNT, NODE, OTHER_NODE, Rig, gib
+from tests.controller.rig import MOUNT, NODE, ORDER, OTHER_NODE, Rig, gib, zones
 
 Done = TypeVar("Done")
 
@@ -67,17 +75,23 @@ class Sidecar:
         self._storm = storm
         self._random = random
         self.told: list[BaseException] = []
+        self.refuses: Callable[[], DiskError | None] = lambda: None
+        self.final: tuple[type[DiskError], ...] = ()
 
     async def insist(self, call: Callable[[Rig], Awaitable[Done]]) -> Done:
         """The result, whatever happens on the way."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 self._storm.stir((*CHANGES, *READS))
+                if refusal := self.refuses():
+                    self._storm.refuse("create_disk", refusal, times=self._random.randrange(1, 5))
                 if self._random.random() < 0.3:
                     self.rig = self.rig.restarted()  # the former process goes on with its flights
                 try:
                     async with asyncio.timeout(RPC_S):
                         return await call(self.rig)
+                except self.final:
+                    raise
                 except (DiskError, TimeoutError) as error:
                     self.told.append(error)
                 await asyncio.sleep(1)
@@ -133,3 +147,23 @@ async def test_many_volumes_of_one_node_in_a_storm_are_one_disk_each(rig: Rig, s
     assert sorted((disk.name, disk.attached_to, disk.state) for disk in rig.disks()) == [
         (f"pvc-{place}", frozenset({NODE}), DiskState.IN_USE) for place in range(4)
     ]
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_a_final_refusal_in_a_storm_leaves_no_disk_anywhere(rig: Rig, seed: int) -> None:
+    """Zones sell out in the middle of it; whoever is told so may forget the volume."""
+    sidecar = weather(rig, seed)
+    random = Random(seed)
+    sidecar.refuses = lambda: Exhausted("sold out") if random.random() < 0.5 else None
+    sidecar.final = (Exhausted,)
+    order = replace(
+        ORDER, requirement=zones("zone-a", "zone-b"), parameters={"kind": "quick,plain"}
+    )
+    try:
+        volume = await sidecar.insist(lambda now: now.create(order))
+    except Exhausted:
+        wanted = []
+    else:
+        wanted = [volume.id]
+    await asyncio.sleep(600)
+    assert [disk.id for disk in rig.disks()] == wanted

@@ -133,10 +133,39 @@ async def test_a_refusal_after_an_unknown_outcome_waits_until_absence_is_sure(
 )
 async def test_a_refusal_of_the_first_call_is_told_at_once(rig: Rig, refusal: DiskError) -> None:
     """Surely nothing was made, and the caller can do something about it."""
+    await rig.create(name="before")
+    await asyncio.sleep(60)
+    begun_s = asyncio.get_running_loop().time()
     rig.cloud.faults.refuse("create_disk", refusal)
     with pytest.raises(type(refusal)):
         await rig.create()
-    assert (rig.cloud.count("create_disk"), asyncio.get_running_loop().time()) == (1, 0.0)
+    assert (rig.cloud.count("create_disk"), asyncio.get_running_loop().time()) == (2, begun_s)
+
+
+async def test_a_process_that_has_just_begun_looks_before_it_passes_a_refusal_on(rig: Rig) -> None:
+    """A former one may have asked in the moment before it died."""
+    rig.cloud.faults.arrive_late("create_disk", after_s=3.0)
+    rig.cloud.faults.hold("find_disks").set()
+    rig.cloud.faults.refuse("find_disks", Unreachable("the network is down"))
+    with pytest.raises(Unreachable):
+        await rig.create()
+    rig.cloud.faults.refuse("create_disk", Exhausted("sold out"))
+    volume = await rig.restarted().create()
+    assert [disk.id for disk in rig.disks()] == [volume.id]
+
+
+async def test_a_doubt_outlives_its_flight(rig: Rig) -> None:
+    """The next call for the name looks before it passes a refusal on."""
+    await rig.create(name="before")
+    await asyncio.sleep(60)
+    rig.cloud.faults.arrive_late("create_disk", after_s=3.0)
+    rig.cloud.faults.hold("find_disks").set()
+    rig.cloud.faults.refuse("find_disks", Unreachable("the network is down"))
+    with pytest.raises(Unreachable):
+        await rig.create()
+    rig.cloud.faults.refuse("create_disk", Exhausted("sold out"))
+    volume = await rig.create()
+    assert [disk.name for disk in rig.disks() if disk.id == volume.id] == ["pvc-1"]
 
 
 async def test_a_read_that_is_refused_after_a_lost_reply_ends_nothing(rig: Rig) -> None:

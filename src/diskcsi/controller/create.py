@@ -176,6 +176,7 @@ class VolumeCreator:
 
         return await OneForName(
             deps=self._deps,
+            key=("volume", spec.name),
             find=lambda: self._find_lasting(order),
             create=create,
         ).make()

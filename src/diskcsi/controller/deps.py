@@ -13,6 +13,7 @@ from diskcsi.aio.flights import FlightConflict, Flights
 from diskcsi.aio.limiter import Slots
 from diskcsi.aio.locks import KeyedLock
 from diskcsi.controller.disks import DiskReader
+from diskcsi.controller.doubts import Doubts
 from diskcsi.controller.reading import looking
 from diskcsi.model.capabilities import Capability
 from diskcsi.model.errors import Broken, DiskError, Pending, Throttled, Unsupported
@@ -54,6 +55,7 @@ class Deps:
     volumes: KeyedLock[VolumeId]
     random: Random
     timing: Timing = field(default_factory=Timing)
+    doubts: Doubts = field(default_factory=Doubts)
 
     async def fly(
         self, key: Hashable, work: Callable[[], Awaitable[Result]], *, arguments: object = None

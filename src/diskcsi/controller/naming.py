@@ -9,9 +9,10 @@ over" (CSI spec, CreateVolume errors; the sidecars' finality).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, TypeVar
 
+from diskcsi.aio.backoff import backoff
 from diskcsi.controller.deps import Deps
 from diskcsi.model.errors import (
     MAYBE_RUNNING,
@@ -24,6 +25,9 @@ from diskcsi.model.errors import (
 
 Made = TypeVar("Made")
 
+LONGEST_LOOK_PAUSE_S: Final = 1.0
+"""Between looks for what may be hidden: what has shown is found soon, and the last look is not late."""
+
 OPEN: Final = (Pending, UnknownOutcome, Throttled, TimeoutError)
 """After these the same request is simply made again: it carries a token, so it makes one object."""
 
@@ -32,6 +36,7 @@ class OneForName(Generic[Made]):
     """Makes the one object of a name.
 
     Args:
+        key: names the object among all that are made.
         find: the object of this name, None if the cloud shows none; raises `AlreadyExists` if
             the name belongs to one that doesn't fit.
         create: asks the cloud, for the attempt of this number; None when what that attempt
@@ -43,10 +48,12 @@ class OneForName(Generic[Made]):
         self,
         *,
         deps: Deps,
+        key: Hashable,
         find: Callable[[], Awaitable[Made | None]],
         create: Callable[[int], Awaitable[Made | None]],
     ) -> None:
         self._deps = deps
+        self._key = key
         self._find = find
         self._create = create
 
@@ -56,12 +63,16 @@ class OneForName(Generic[Made]):
         Raises:
             DiskError: what the cloud refused with, once surely nothing exists.
         """
-        in_doubt, attempt = False, 0
+        settle_s = self._deps.timing.settle_s
+        in_doubt = self._deps.doubts.about(self._key, settle_s=settle_s)
+        attempt = 0
         async for _ in self._deps.attempts():
             try:
                 made = await self._create(attempt)
             except OPEN:
-                in_doubt, made = True, await self._find()
+                in_doubt = True
+                self._deps.doubts.note(self._key, settle_s=settle_s)
+                made = await self._find()
             except AlreadyExists:
                 made = await self._find_settled()
                 attempt += 1
@@ -84,8 +95,12 @@ class OneForName(Generic[Made]):
     async def _find_settled(self) -> Made | None:
         """Look for as long as the cloud may hide an object that was just made."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + self._deps.timing.settle_s
-        async for _ in self._deps.attempts():
+        timing = self._deps.timing
+        end = loop.time() + timing.settle_s
+        looks = backoff(
+            first_s=timing.retry_first_s, max_s=LONGEST_LOOK_PAUSE_S, random=self._deps.random
+        )
+        async for _ in looks:
             made = await self._find()
             if made is not None or loop.time() >= end:
                 return made

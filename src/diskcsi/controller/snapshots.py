@@ -118,6 +118,7 @@ class Snapshotter:
 
         return await OneForName(
             deps=self._deps,
+            key=("snapshot", spec.name),
             find=lambda: self._find(spec),
             create=create,
         ).make()
