@@ -1,8 +1,4 @@
-"""Attaching and detaching disks, by the rows of the acceptance table.
-
-What row 46 says of I/O errors in the guest that lost its disk is left out: here the device behind a
-disk stays the same file.
-"""
+"""Attaching disks, by the rows of the acceptance table."""
 
 from __future__ import annotations
 
@@ -10,57 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from account import I1, I2, I3, N1, N2, NVME, Account, G, H, account
+from account import I1, I2, I3, N1, N2, NVME, G, H, account
 from mockcloud.engine.world import Machine
-from mockcloud.hypervisor.base import Busy, NoHypervisor
-from typing_extensions import override
-
-REGIONAL = {"DiskCategory": "cloud_regional_disk_auto", "ZoneId": None}
-SHARED = {"MultiAttach": "Enabled"}
-
-
-class Noted(NoHypervisor):
-    """Notes what appears on machines and goes; a machine may hold on to its devices."""
-
-    def __init__(self) -> None:
-        self.there: set[tuple[str, str]] = set()
-        self.held = False
-
-    @override
-    async def attach(self, serial: str, instance_id: str, *, nvme: bool) -> None:
-        self.there.add((serial, instance_id))
-
-    @override
-    async def detach(self, serial: str, instance_id: str) -> None:
-        if self.held and (serial, instance_id) in self.there:
-            raise Busy
-        self.there.discard((serial, instance_id))
-
-
-async def attach(here: Account, disk_id: str, instance_id: str, **more: object) -> None:
-    """Begin to attach."""
-    await here.call("AttachDisk", DiskId=disk_id, InstanceId=instance_id, **more)
-
-
-async def no_attach(here: Account, disk_id: str, instance_id: str, **more: object) -> str:
-    """Status and code of an attach that must be refused."""
-    return await here.refused("AttachDisk", DiskId=disk_id, InstanceId=instance_id, **more)
-
-
-async def detach(here: Account, disk_id: str, instance_id: str) -> None:
-    """Begin to detach."""
-    await here.call("DetachDisk", DiskId=disk_id, InstanceId=instance_id)
-
-
-async def no_detach(here: Account, disk_id: str, instance_id: str) -> str:
-    """Status and code of a detach that must be refused."""
-    return await here.refused("DetachDisk", DiskId=disk_id, InstanceId=instance_id)
-
-
-async def held(here: Account, disk_id: str) -> list[str]:
-    """The machines that hold a disk, as a search shows them."""
-    shown = (await here.disk(disk_id)).get("Attachments", {"Attachment": []})
-    return [one["InstanceId"] for one in shown["Attachment"]]
+from moves import SHARED, Noted, attach, detach, held, no_attach, no_detach, parallel
 
 
 async def test_row_26_the_status_goes_from_available_over_attaching_to_in_use() -> None:
@@ -184,11 +132,6 @@ async def test_a_detach_beside_an_attach_is_a_conflict_too() -> None:
     assert await no_detach(here, first, I1) == "403 InvalidOperation.Conflict"
 
 
-def parallel(what: str) -> Machine:
-    """A machine that is tagged for parallel work."""
-    return Machine(id="i-many", zone=G, tags={f"supportConcurrency{what}": "true"})
-
-
 async def test_row_33_a_tagged_machine_takes_ten_disks_at_once() -> None:
     """All are accepted, and each has a device name of its own."""
     here = account(more_machines=(parallel("Attach"),))
@@ -302,170 +245,6 @@ async def test_a_shared_disk_never_ends_with_a_machine() -> None:
     here = account()
     answer = await no_attach(here, await here.creates(SHARED), N1, DeleteWithInstance=True)
     assert answer == "403 DeleteWithInstance.Conflict"
-
-
-async def test_row_40_a_detach_shows_detaching_with_its_machine_then_available() -> None:
-    """The call answers at once; the machine stands there until the disk is free."""
-    here = account()
-    disk_id = await here.creates()
-    await here.holds(disk_id, I1)
-    await detach(here, disk_id, I1)
-    during = await here.disk(disk_id)
-    await here.passes(6)
-    after = await here.disk(disk_id)
-    assert (during["Status"], during["InstanceId"]) == ("Detaching", I1)
-    assert (after["Status"], after["InstanceId"], after["Device"]) == ("Available", "", "")
-    assert after["DetachedTime"] > after["AttachedTime"]
-
-
-@pytest.mark.parametrize(
-    ("knob", "shown"),
-    [
-        ("absent", "no such key"),
-        ("empty", {"Attachment": []}),
-        ("null", {"Attachment": None}),
-    ],
-)
-async def test_row_40_a_free_disk_has_no_attachments(knob: str, shown: object) -> None:
-    """The cloud is known to leave the key out; a client must take the other forms as well."""
-    here = account(null_attachments=knob)
-    disk = await here.disk(await here.creates())
-    assert disk.get("Attachments", "no such key") == shown
-
-
-async def test_row_40_the_device_goes_with_the_disk() -> None:
-    """A machine no longer has what the cloud calls Available."""
-    machine = Noted()
-    here = account(hypervisor=machine)
-    disk_id = await here.creates()
-    await here.holds(disk_id, I1)
-    await detach(here, disk_id, I1)
-    await here.passes()
-    assert machine.there == set()
-
-
-async def test_row_41_a_second_detach_is_refused_while_the_first_runs() -> None:
-    """The disk is on its way already."""
-    here = account()
-    disk_id = await here.creates()
-    await here.holds(disk_id, I1)
-    await detach(here, disk_id, I1)
-    answer = await no_detach(here, disk_id, I1)
-    assert answer == "403 InvalidOperation.DiskDetachingFromThisEcs"
-
-
-async def test_row_42_a_free_disk_is_detached_already() -> None:
-    """Clients take this for done."""
-    here = account()
-    assert await no_detach(here, await here.creates(), I1) == "404 InvalidDisk.AlreadyDetached"
-
-
-async def test_row_43_a_disk_of_another_machine_stays_there() -> None:
-    """Whoever asks for the wrong machine changes nothing."""
-    here = account()
-    disk_id = await here.creates()
-    await here.holds(disk_id, I2)
-    answer = await no_detach(here, disk_id, I1)
-    assert (answer, await held(here, disk_id)) == ("403 DependencyViolation", [I2])
-
-
-@pytest.mark.parametrize(
-    ("knobs", "answer"),
-    [
-        ({}, "400 DisksDetachingOnEcsExceeded"),
-        ({"detach_conflict_code": "InvalidOperation.Conflict"}, "403 InvalidOperation.Conflict"),
-    ],
-)
-async def test_row_44_a_machine_lets_one_disk_go_at_a_time(
-    knobs: dict[str, Any], answer: str
-) -> None:
-    """The second stays in use."""
-    here = account(**knobs)
-    first, second = await here.creates(), await here.creates()
-    for disk_id in (first, second):
-        await here.holds(disk_id, I1)
-    await detach(here, first, I1)
-    assert await no_detach(here, second, I1) == answer
-    assert await here.status(second) == "In_use"
-
-
-async def test_a_tagged_machine_lets_several_disks_go_up_to_its_cap() -> None:
-    """One more than the cap is refused."""
-    here = account(more_machines=(parallel("Detach"),), parallel_detach=2)
-    disks = [await here.creates() for _ in range(3)]
-    for disk_id in disks:
-        await here.holds(disk_id, "i-many")
-    for disk_id in disks[:2]:
-        await detach(here, disk_id, "i-many")
-    assert await no_detach(here, disks[2], "i-many") == "400 DisksDetachingOnEcsExceeded"
-
-
-async def test_row_45_a_machine_on_its_way_lets_nothing_go() -> None:
-    """The same code as for an attach, with another status."""
-    here = account()
-    disk_id = await here.creates()
-    await here.holds(disk_id, I1)
-    here.engine.instances[I1].status = "Stopping"
-    assert await no_detach(here, disk_id, I1) == "403 IncorrectInstanceStatus"
-
-
-async def test_row_46_a_machine_that_never_lets_go_keeps_its_disk_detaching() -> None:
-    """For as long as it uses the device, and no longer."""
-    machine = Noted()
-    here = account(hypervisor=machine)
-    disk_id = await here.creates()
-    await here.holds(disk_id, I1)
-    machine.held = True
-    await detach(here, disk_id, I1)
-    await here.passes(3600)
-    stuck = await here.status(disk_id)
-    machine.held = False
-    await here.passes(1)
-    assert (stuck, await here.status(disk_id)) == ("Detaching", "Available")
-
-
-async def test_row_46_a_detach_may_be_stuck_for_a_told_time() -> None:
-    """The step `detach_stuck` comes on top of the usual time."""
-    here = account(steps={"detach_stuck": "1000"})
-    disk_id = await here.creates()
-    await here.holds(disk_id, I1)
-    await detach(here, disk_id, I1)
-    await here.passes(1002)
-    before = await here.status(disk_id)
-    await here.passes(2)
-    assert (before, await here.status(disk_id)) == ("Detaching", "Available")
-
-
-async def test_row_46_a_regional_disk_is_taken_by_force_to_another_zone() -> None:
-    """A detach that was stuck is void once the disk is elsewhere."""
-    machine = Noted()
-    here = account(hypervisor=machine)
-    disk_id = await here.creates(REGIONAL)
-    await here.holds(disk_id, I1)
-    machine.held = True
-    await detach(here, disk_id, I1)
-    await here.passes()
-    await attach(here, disk_id, I3, Force=True)
-    await here.passes()
-    assert (await here.status(disk_id), await held(here, disk_id)) == ("In_use", [I3])
-
-
-async def test_row_46_a_disk_of_a_zone_is_never_taken_by_force() -> None:
-    """Only a regional one is."""
-    here = account()
-    disk_id = await here.creates()
-    await here.holds(disk_id, I1)
-    answer = await no_attach(here, disk_id, I2, Force=True)
-    assert answer == "400 InvalidParameterForce.DiskCategoryNotSupported"
-
-
-async def test_row_47_force_is_for_another_zone() -> None:
-    """Within a zone one detaches first."""
-    here = account()
-    disk_id = await here.creates(REGIONAL)
-    await here.holds(disk_id, I1)
-    answer = await no_attach(here, disk_id, I2, Force=True)
-    assert (answer, await held(here, disk_id)) == ("403 InvalidInstance.ZoneConflict", [I1])
 
 
 async def test_a_disk_that_is_being_attached_is_not_detached() -> None:
