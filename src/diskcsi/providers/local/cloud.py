@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from diskcsi.providers.local import copying, loops
+from diskcsi.providers.local.holding import Holding
 from diskcsi.providers.local.settings import LocalSettings
 from diskcsi.providers.local.store import ID, Record, Shelf
 from diskcsi.spi import (
@@ -66,6 +67,9 @@ class LocalCloud:
         self._root = Path(settings.directory).resolve()  # as the kernel tells of backing files
         self._disks = Shelf(self._root / "disks", "l")
         self._snapshots = Shelf(self._root / "snapshots", "s")
+        self._held = Holding(
+            disks=self._disks, directory=self._root / "nodes", nodes=settings.every_node
+        )
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -220,7 +224,7 @@ class LocalCloud:
                 raise WrongState(f"{loops.CONTROL} is missing: load the kernel module loop")
 
     def _told(self, record: Record) -> Disk:
-        holders = self._holders(record)
+        holders = self._held.by(record)
         return Disk(
             id=VolumeId(record.id),
             size_gib=record.size_gib,
@@ -230,20 +234,6 @@ class LocalCloud:
             attached_to=holders,
             serial=record.serial,
             source_snapshot_id=SnapshotId(record.source) if record.source else None,
-        )
-
-    def _link(self, record: Record, node_id: str) -> Path:
-        return self._root / "nodes" / node_id / "dev/disk/by-id" / f"virtio-{record.serial}"
-
-    def _holders(self, record: Record) -> frozenset[NodeId]:
-        """Nodes whose link points at the device that the kernel has over the disk's file now."""
-        device = loops.holder(self._disks.image(record.id))
-        if device is None:
-            return frozenset()
-        return frozenset(
-            NodeId(node)
-            for node in self._settings.every_node
-            if _target(self._link(record, node)) == f"/dev/{device}"
         )
 
     def _existing(self, volume_id: VolumeId) -> Record:
@@ -281,10 +271,10 @@ class LocalCloud:
 
     def _delete(self, volume_id: VolumeId) -> None:
         record = self._existing(volume_id)
-        holders = self._holders(record)
+        holders = self._held.by(record)
         if holders:
             raise InUse(f"disk {volume_id} is attached to {min(holders)}", by=min(holders))
-        if not self._release(record):
+        if not self._held.release(record):
             raise Pending(f"disk {volume_id} is no node's, and its device is still open")
         self._disks.drop(volume_id)
 
@@ -303,36 +293,16 @@ class LocalCloud:
             raise NotFound(
                 f"node {node_id} is none of {', '.join(sorted(self._settings.every_node))}"
             )
-        holders = self._holders(record)
+        holders = self._held.by(record)
         if holders:
             raise InUse(f"disk {volume_id} is attached to {min(holders)}", by=min(holders))
-        image = self._disks.image(volume_id)
-        # one that an attach left that was cut short
-        device = loops.holder(image) or loops.attach(image)
-        link = self._link(record, node_id)
-        self._unlink(record)  # what a reboot left may name the same device
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(f"/dev/{device}")
+        self._held.take(record, node_id)
 
     def _detach(self, volume_id: VolumeId, node_id: NodeId) -> None:
         record = self._existing(volume_id)
-        if node_id not in self._holders(record):
+        if node_id not in self._held.by(record):
             raise WrongState(f"disk {volume_id} is not attached to {node_id}")
-        self._release(record)
-
-    def _release(self, record: Record) -> bool:
-        """Whether the device has gone; while others have it open, the link tells whose it is."""
-        image = self._disks.image(record.id)
-        if device := loops.holder(image):
-            loops.detach(device)
-        gone = loops.holder(image) is None
-        if gone:
-            self._unlink(record)
-        return gone
-
-    def _unlink(self, record: Record) -> None:
-        for node in self._settings.every_node:
-            self._link(record, node).unlink(missing_ok=True)
+        self._held.release(record)
 
     def _snapshot(self, spec: SnapshotSpec) -> SnapshotId:
         id_ = self._snapshots.id_of(spec.name)
@@ -369,13 +339,6 @@ def _meaning(error: OSError, *, mutating: bool) -> type[DiskError]:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Exhausted
     return UnknownOutcome if mutating else Unreachable
-
-
-def _target(link: Path) -> str:
-    try:
-        return str(link.readlink())
-    except OSError:
-        return ""
 
 
 def _told_snapshot(record: Record) -> Snapshot:
