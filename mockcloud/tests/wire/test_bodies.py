@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from io import BytesIO
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -190,3 +191,11 @@ async def test_the_call_log_tells_what_was_called(wire: Wire) -> None:
     reply = await wire.send(method="GET", path="/_mock/calls?since=1")
     told = [(one["action"], one["params"]["RegionId"], one["code"]) for one in reply.json]
     assert told == [("DescribeZones", "cn-hangzhou", "OK")]
+
+
+async def test_a_body_without_measure_is_refused_as_sdks_can_read_it(wire: Wire) -> None:
+    """Not by a page of the web server."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = BytesIO(b"Note=" + b"x" * 2**20)
+    async with wire.http.post(f"http://{wire.address}/", data=body, headers=headers) as answer:
+        assert (answer.status, (await answer.json())["Code"]) == (413, "RequestEntityTooLarge")

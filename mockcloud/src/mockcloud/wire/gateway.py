@@ -52,7 +52,13 @@ class Gateway:
         """Answer one call."""
         began = time.monotonic()
         seq, call_id = self._log.next_seq(), bodies.request_id()
-        params = await _gather(request)
+        try:
+            params = await _gather(request)
+        except web.HTTPRequestEntityTooLarge:
+            too_large = ApiError(
+                413, "RequestEntityTooLarge", "The body of the request is too large."
+            )
+            return bodies.failure(too_large, request.host, call_id, xml=False)
         outcome = await self._answer(request, params, call_id)
         self._log.add(
             Call(
