@@ -64,6 +64,14 @@ async def test_a_full_batch_goes_at_once(tasks: TaskGroup) -> None:
     assert [at for at, _ in remote.calls] == pytest.approx([0.0, 0.05, 0.05])
 
 
+async def test_a_remote_that_takes_one_key_at_a_time_is_asked_at_once(tasks: TaskGroup) -> None:
+    """Where nothing can be shared, nothing is waited for."""
+    remote = Remote()
+    one = batcher(remote, tasks, max_entries=1)
+    await asyncio.gather(*(one.get(key) for key in "abc"))
+    assert remote.calls == [(0.0, ("a",)), (0.0, ("b",)), (0.0, ("c",))]
+
+
 async def test_a_read_never_joins_a_call_that_began_before_it(tasks: TaskGroup) -> None:
     """An answer is never older than the question."""
     remote = Remote()
