@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from account import I1, I2, Account, H, account
+from mockcloud.engine.clock import utc
 
 
 async def disks(lab: Account, count: int) -> list[str]:
@@ -182,3 +183,37 @@ async def test_where_a_regional_disk_may_go_is_told_on_request(asked: str, *, to
     answer = await lab.call("DescribeDisks", {"AdditionalAttributes.1": asked})
     wanted = {"ZoneIds": "cn-hangzhou-g\ncn-hangzhou-h"} if told else None
     assert answer["Disks"]["Disk"][0].get("Placement") == wanted
+
+
+@pytest.mark.parametrize(
+    ("key", "later_s", "found"),
+    [
+        ("CreationStartTime", -120, True),
+        ("CreationStartTime", 120, False),
+        ("CreationEndTime", -120, False),
+        ("CreationEndTime", 120, True),
+    ],
+)
+async def test_disks_are_found_by_when_they_were_made(
+    key: str, later_s: int, *, found: bool
+) -> None:
+    """From a minute on, and up to one."""
+    lab = account()
+    disk_id = await created(lab)
+    when = f"{utc(lab.clock.time() + later_s):%Y-%m-%dT%H:%MZ}"
+    seen = await listed(lab, {"Filter.1.Key": key, "Filter.1.Value": when})
+    assert seen == ([disk_id] if found else [])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "answer"),
+    [
+        ("Colour", "red", "404 InvalidFilterKey.NotFound"),
+        ("CreationEndTime", "today", "404 InvalidFilterValue"),
+    ],
+)
+@pytest.mark.parametrize("action", ["DescribeDisks", "DescribeSnapshots"])
+async def test_an_unknown_filter_is_refused(action: str, key: str, value: str, answer: str) -> None:
+    """Nobody is shown more than was asked for."""
+    told = {"Filter.1.Key": key, "Filter.1.Value": value}
+    assert await account().refused(action, told) == answer

@@ -8,6 +8,7 @@ from io import BytesIO
 from xml.etree import ElementTree as ET
 
 import pytest
+from mockcloud.engine.knobs import Knobs
 from mockcloud.faults import Fault
 from wireclient import Wire
 
@@ -199,3 +200,13 @@ async def test_a_body_without_measure_is_refused_as_sdks_can_read_it(wire: Wire)
     body = BytesIO(b"Note=" + b"x" * 2**20)
     async with wire.http.post(f"http://{wire.address}/", data=body, headers=headers) as answer:
         assert (answer.status, (await answer.json())["Code"]) == (413, "RequestEntityTooLarge")
+
+
+async def test_row_36_a_call_too_many_is_refused_until_the_next_minute(wire: Wire) -> None:
+    """With the cloud's usual status and code."""
+    wire.cloud.engine.knobs = Knobs(reads_per_minute=1)
+    wire.clock.set(wire.clock.time() // 60 * 60)
+    first, second = [await wire.call("DescribeRegions") for _ in range(2)]
+    wire.clock.set(wire.clock.time() + 60)
+    third = await wire.call("DescribeRegions")
+    assert (first.status, second.code, third.status) == (200, (400, "Throttling"), 200)

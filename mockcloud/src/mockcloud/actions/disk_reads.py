@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from mockcloud.actions.shapes import FOREVER, moment, page, tags_match, tags_told
+from mockcloud.actions.shapes import FOREVER, created_between, moment, page, tags_match, tags_told
 from mockcloud.engine.catalog import NAMES
 from mockcloud.engine.engine import Engine
 from mockcloud.engine.state import Disk
@@ -30,11 +30,13 @@ async def describe_disks(engine: Engine, params: Params) -> Answer:
         "DiskIds", too_many="InvalidDiskIds.Malformed", bad="InvalidParameter.DiskIds"
     )
     now = engine.clock.time()
+    first, last = created_between(params)
     found = [
         disk
         for disk in sorted(engine.disks.values(), key=lambda disk: -disk.order)
         if disk.region == region
         and disk.visible_from <= now
+        and first <= disk.created_at <= last
         and (ids is None or disk.id in ids)
         and all(_matches(one, two) for one, two in _asked(disk, params))
         and ("InstanceId" not in params or disk.attached_to(params.text("InstanceId")))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from mockcloud.engine.clock import utc
@@ -22,6 +24,7 @@ DESCRIPTION_MOST: Final = 256
 ADDRESS_STARTS: Final = ("http://", "https://")
 TAG_LIMIT: Final = 20
 TAG_TEXT_LIMIT: Final = 128
+MINUTE_FORM: Final = "%Y-%m-%dT%H:%MZ"
 FOREVER: Final = "2999-09-08T16:00Z"
 """When something ends that is paid by use."""
 
@@ -33,7 +36,7 @@ def moment(seconds: float) -> str:
 
 def minute(seconds: float) -> str:
     """A time to the minute."""
-    return utc(seconds).strftime("%Y-%m-%dT%H:%MZ")
+    return utc(seconds).strftime(MINUTE_FORM)
 
 
 def check_words(params: Params, name: str, *, description_status: int) -> None:
@@ -97,6 +100,27 @@ def tags_match(tags: Mapping[str, str], wanted: Sequence[Mapping[str, str]]) -> 
         and ("Value" not in one or tags[one.get("Key", "")] == one["Value"])
         for one in wanted
     )
+
+
+def created_between(params: Params) -> tuple[float, float]:
+    """The span of creation times that the filters of a search leave, in seconds since the epoch.
+
+    Raises:
+        ApiError: a filter is unknown, or its time can't be read.
+    """
+    span = {"CreationStartTime": 0.0, "CreationEndTime": math.inf}
+    for one in params.structs("Filter", ("Key", "Value")):
+        key = one.get("Key", "")
+        if key not in span:
+            raise ApiError(404, "InvalidFilterKey.NotFound", "The specified filter is not known.")
+        try:
+            told = datetime.strptime(one.get("Value", ""), MINUTE_FORM).replace(tzinfo=UTC)
+        except ValueError:
+            raise ApiError(
+                404, "InvalidFilterValue", "The specified filter's time is not valid."
+            ) from None
+        span[key] = told.timestamp()
+    return span["CreationStartTime"], span["CreationEndTime"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mockcloud.actions.attach import check_region
-from mockcloud.actions.shapes import check_words, moment, page, tags_given, tags_match, tags_told
+from mockcloud.actions.shapes import (
+    check_words,
+    created_between,
+    moment,
+    page,
+    tags_given,
+    tags_match,
+    tags_told,
+)
 from mockcloud.engine.engine import Engine
 from mockcloud.engine.state import Disk, Snapshot
 from mockcloud.errors import ApiError
@@ -130,10 +138,12 @@ async def describe_snapshots(engine: Engine, params: Params) -> Answer:
     status = params.text("Status", "all")
     if status not in STATUSES:
         raise ApiError(404, "InvalidStatus.NotFound", "The specified Status is not found.")
+    first, last = created_between(params)
     found = [
         one
         for one in sorted(engine.snapshots.values(), key=lambda one: -one.order)
         if one.region == region
+        and first <= one.cut_at <= last
         and (ids is None or one.id in ids)
         and params.text("DiskId") in ("", one.disk_id)
         and params.text("SnapshotName") in ("", one.name)
