@@ -141,6 +141,33 @@ async def test_a_device_in_use_is_not_taken_away(loops: LoopHypervisor, mounted:
 
 
 @pytest.mark.host
+async def test_a_device_that_somebody_has_open_is_not_called_gone(loops: LoopHypervisor) -> None:
+    """It goes at the last close; only then may its disk be free."""
+    await loops.create(SERIAL, 1)
+    await loops.attach(SERIAL, I1, nvme=False)
+    holding = os.open(link(loops), os.O_RDONLY)
+    with pytest.raises(Busy):
+        await loops.detach(SERIAL, I1)
+    os.close(holding)
+    await loops.detach(SERIAL, I1)
+    assert not link(loops).is_symlink()
+
+
+@pytest.mark.host
+async def test_a_detach_writes_out_what_was_written(loops: LoopHypervisor, tmp_path: Path) -> None:
+    """Even where somebody keeps the device open, the file behind it has the bytes."""
+    await loops.create(SERIAL, 1)
+    await loops.attach(SERIAL, I1, nvme=False)
+    holding = os.open(link(loops), os.O_RDONLY)
+    write(link(loops))
+    with pytest.raises(Busy):
+        await loops.detach(SERIAL, I1)
+    found = read(tmp_path / "disks" / f"{SERIAL}.img")
+    os.close(holding)
+    assert found == WORDS
+
+
+@pytest.mark.host
 async def test_a_resize_grows_the_device_of_a_machine_that_runs(loops: LoopHypervisor) -> None:
     """Nothing is attached anew, and the bytes stay."""
     await loops.create(SERIAL, 1)

@@ -8,7 +8,6 @@ device. The file behind the device is `SERIAL.img`, so that whoever looks can co
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import shutil
@@ -23,6 +22,9 @@ IMAGE_SUFFIX: Final = ".img"
 VIRTIO_LINK: Final = "virtio-{serial}"
 TOOLS: Final = ("losetup", "blockdev", "umount", "cp")
 NVME_LINK: Final = "nvme-Alibaba_Cloud_Elastic_Block_Storage_{serial}"
+
+GONE_PAUSES_S: Final = (0.005, 0.01, 0.02, 0.04, 0.08)
+"""Between looks whether a device is gone: whoever lists devices opens each for a moment."""
 
 
 class HypervisorError(Exception):
@@ -83,7 +85,7 @@ class LoopHypervisor:
             return
         shared = any(key != (serial, instance_id) and key[0] == serial for key in self._devices)
         if not shared:
-            await self._release(device)
+            await self._release(device.path, self._image(serial))
         device.link.unlink(missing_ok=True)
         del self._devices[(serial, instance_id)]
 
@@ -114,10 +116,11 @@ class LoopHypervisor:
         It goes by what the kernel knows: a device whose making was cut short is found as well. One
         that a machine still holds goes when that machine lets go of it.
         """
-        for path in self._loops():
+        for path, image in self._loops():
             try:
                 await _unmount_all(path)
                 await _run("losetup", "--detach", path)
+                await _gone(path, image)
             except HypervisorError:
                 # the others must go all the same
                 logging.getLogger(__name__).exception("%s could not be taken away", path)
@@ -129,14 +132,14 @@ class LoopHypervisor:
         for directory in (self._disks, self._snapshots):
             shutil.rmtree(directory, ignore_errors=True)
 
-    def _loops(self) -> list[str]:
-        """The loop devices over our disks."""
-        found = []
-        for backing in sorted(Path("/sys/block").glob("loop*/loop/backing_file")):
-            with contextlib.suppress(OSError):  # it went meanwhile
-                if Path(backing.read_text().rstrip("\n")).parent == self._disks.resolve():
-                    found.append(f"/dev/{backing.parts[3]}")
-        return found
+    def _loops(self) -> list[tuple[str, Path]]:
+        """The loop devices over our disks, each with its file."""
+        names = sorted(device.parts[3] for device in Path("/sys/block").glob("loop*/loop"))
+        found = [(f"/dev/{name}", _backing(name)) for name in names]
+        return [(path, image) for path, image in found if image and self._is_ours(image)]
+
+    def _is_ours(self, image: Path) -> bool:
+        return image.parent == self._disks.resolve()
 
     def _image(self, serial: str) -> Path:
         return self._disks / f"{serial}{IMAGE_SUFFIX}"
@@ -148,17 +151,51 @@ class LoopHypervisor:
         output = await _run("losetup", "--find", "--show", str(self._image(serial)))
         return output.strip()
 
-    async def _release(self, device: _Device) -> None:
+    async def _release(self, path: str, image: Path) -> None:
         """Detach the loop device, but only if nobody holds it.
 
         The kernel would take the request at any time and carry it out at the last close: the
         cloud would call a disk detached that a machine still writes to.
         """
-        try:
-            os.close(os.open(device.path, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
-        except OSError as error:
-            raise Busy(f"{device.path}: {error.strerror}") from error
-        await _run("losetup", "--detach", device.path)
+        if _backs(path, image):  # or an earlier try was carried out late
+            try:
+                await asyncio.to_thread(_written_out, path)
+            except OSError as error:
+                raise Busy(f"{path}: {error.strerror}") from error
+            await _run("losetup", "--detach", path)
+        if not await _gone(path, image):
+            raise Busy(f"{path}: somebody has it open")
+
+
+def _written_out(path: str) -> None:
+    """Let what was written reach the file behind: a disk's next device reads it from there."""
+    device = os.open(path, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
+    try:
+        os.fsync(device)
+    finally:
+        os.close(device)
+
+
+def _backing(path: str) -> Path | None:
+    """The file behind a loop device; None when there is none."""
+    try:
+        text = Path("/sys/block", Path(path).name, "loop", "backing_file").read_text()
+    except OSError:
+        return None
+    return Path(text.rstrip("\n"))
+
+
+def _backs(path: str, image: Path) -> bool:
+    return _backing(path) == image.resolve()
+
+
+async def _gone(path: str, image: Path) -> bool:
+    """Whether the device has left its file, once those had time who look at every device."""
+    for pause_s in GONE_PAUSES_S:
+        if not _backs(path, image):
+            return True
+        await asyncio.sleep(pause_s)
+    return not _backs(path, image)
 
 
 def loop_missing() -> str:
