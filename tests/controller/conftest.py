@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from diskcsi.model.ids import VolumeId
 from diskcsi.testing.memory import MemoryCloud
 from tests.controller.rig import Rig, build, observe
 
@@ -23,3 +24,12 @@ async def rig() -> AsyncIterator[Rig]:
     """A controller over an empty cloud in which nothing takes time."""
     async with asyncio.TaskGroup() as tasks:
         yield build(MemoryCloud(observer=observe), tasks)
+
+
+@pytest.fixture
+def volume_id(rig: Rig) -> VolumeId:
+    """A disk in a cloud where things take their time."""
+    latency = rig.cloud.state.latency
+    latency.call_s, latency.attach_s, latency.detach_s = 0.05, 2.0, 1.5
+    latency.status_s = 0.5
+    return rig.given_disk().id

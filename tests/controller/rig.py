@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from random import Random
 
+import pytest
+
 from diskcsi.aio.flights import Flights
 from diskcsi.aio.limiter import Slots
 from diskcsi.aio.locks import KeyedLock
@@ -51,6 +53,15 @@ def gib(required: int = 0, limit: int = 0) -> Capacity:
 ORDER = CreateVolume(
     name="pvc-1", capabilities=(MOUNT,), capacity=gib(20), requirement=zones("zone-a")
 )
+
+
+LOSSES = [
+    pytest.param("lose_reply", "", id="lost-reply"),
+    pytest.param("lose_request", "", id="lost-request"),
+    pytest.param("throttle", "", id="api-throttled"),
+    pytest.param("throttle", "get_disks", id="api-throttled-reads"),
+]
+"""What may happen to a change or, where an action is named, to the reads around it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

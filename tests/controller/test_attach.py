@@ -25,6 +25,7 @@ from diskcsi.model.volume import DiskState
 from tests.controller.rig import (
     ABSENT,
     FAR_NODE,
+    LOSSES,
     NODE,
     ORDER,
     OTHER_NODE,
@@ -32,22 +33,6 @@ from tests.controller.rig import (
     Rig,
     zones,
 )
-
-LOSSES = [
-    pytest.param("lose_reply", "", id="lost-reply"),
-    pytest.param("lose_request", "", id="lost-request"),
-    pytest.param("throttle", "", id="api-throttled"),
-    pytest.param("throttle", "get_disks", id="api-throttled-reads"),
-]
-
-
-@pytest.fixture
-def volume_id(rig: Rig) -> VolumeId:
-    """A disk in a cloud where things take their time."""
-    latency = rig.cloud.state.latency
-    latency.call_s, latency.attach_s, latency.detach_s = 0.05, 2.0, 1.5
-    latency.status_s = 0.5
-    return rig.given_disk().id
 
 
 async def test_an_attach_is_answered_once_the_node_holds_the_disk(
@@ -235,17 +220,6 @@ async def test_an_attach_comes_out_right_whatever_is_lost(
     assert rig.disk(volume_id).attached_to == {NODE}
 
 
-@pytest.mark.parametrize(("fault", "action"), LOSSES)
-async def test_a_detach_comes_out_right_whatever_is_lost(
-    rig: Rig, volume_id: VolumeId, fault: str, action: str
-) -> None:
-    """No error leaves, and the disk is free."""
-    await rig.attach(volume_id)
-    getattr(rig.cloud.faults, fault)(action or "detach_disk", times=3)
-    await rig.detach(volume_id)
-    assert rig.disk(volume_id).attached_to == frozenset()
-
-
 @pytest.mark.parametrize("change", ["attach", "detach"])
 @pytest.mark.parametrize(
     "error", [Denied("no"), Unreachable("no")], ids=lambda error: type(error).__name__
@@ -300,29 +274,6 @@ async def test_an_attach_that_the_cloud_drops_is_asked_for_again(
     )
 
 
-async def test_an_attach_that_was_dropped_teaches_no_latency(rig: Rig, volume_id: VolumeId) -> None:
-    """The next one costs what it did before: the call, and one look."""
-
-    async def move(*, dropped: bool) -> int:
-        before = len(rig.cloud.calls)
-        attaching = rig.begin(rig.attach(volume_id))
-        if dropped:
-            await asyncio.sleep(1)
-            rig.cloud.state.drop_changes()
-        await attaching
-        cost = len(rig.cloud.calls) - before
-        await asyncio.sleep(5)
-        await rig.detach(volume_id)
-        await asyncio.sleep(5)
-        return cost
-
-    for _ in range(12):
-        await move(dropped=False)
-    usual = await move(dropped=False)
-    await move(dropped=True)
-    assert await move(dropped=False) == usual
-
-
 async def test_a_disk_that_vanishes_on_its_way_is_not_found(rig: Rig, volume_id: VolumeId) -> None:
     """Another hand deleted it."""
     attaching = rig.begin(rig.attach(volume_id))
@@ -345,215 +296,6 @@ async def test_a_disk_that_vanished_before_a_busy_node_was_free_is_not_found(
     gate.set()
     with pytest.raises(NotFound):
         await attaching
-
-
-@pytest.mark.parametrize("after_s", [pytest.param(1.0, id="late-attach-after-detach")])
-async def test_a_detach_waits_for_a_late_attach(
-    rig: Rig, volume_id: VolumeId, after_s: float
-) -> None:
-    """The attach flight goes on when its caller is gone, and the detach comes after it."""
-    rig.cloud.faults.arrive_late("attach_disk", after_s=after_s)
-    attach = rig.begin(rig.attach(volume_id))
-    await asyncio.sleep(0.2)
-    attach.cancel()
-    await rig.detach(volume_id)
-    await asyncio.sleep(30)
-    assert rig.disk(volume_id).attached_to == frozenset()
-
-
-async def test_a_detach_waits_for_an_attach_of_another_process(
-    rig: Rig, volume_id: VolumeId
-) -> None:
-    """One that is on its way can't be undone before it has ended."""
-    attach = rig.begin(rig.restarted().attach(volume_id))
-    await asyncio.sleep(0.5)
-    await rig.detach(volume_id)
-    await attach
-    assert rig.disk(volume_id).attached_to == frozenset()
-
-
-async def test_a_disk_that_was_free_is_waited_for_when_another_process_attaches_it(
-    rig: Rig, volume_id: VolumeId
-) -> None:
-    """What was last seen is a hint; one that is on its way is not free."""
-    await rig.detach(volume_id)
-    attach = rig.begin(rig.restarted().attach(volume_id))
-    await asyncio.sleep(0.5)
-    await rig.detach(volume_id)
-    await attach
-    assert rig.disk(volume_id).attached_to == frozenset()
-
-
-async def test_a_detached_disk_is_free(rig: Rig, volume_id: VolumeId) -> None:
-    """Answered once the cloud says so."""
-    await rig.attach(volume_id)
-    await rig.detach(volume_id)
-    assert rig.disk(volume_id).attached_to == frozenset()
-
-
-@pytest.mark.parametrize(
-    ("disk", "node"),
-    [
-        pytest.param(None, NODE, id="17-not-attached"),
-        pytest.param(ABSENT, NODE, id="17-volume-gone"),
-        pytest.param(None, NodeId("node-9999"), id="17-node-gone"),
-        pytest.param(ABSENT, None, id="17-volume-gone-every-node"),
-        pytest.param(None, None, id="17-not-attached-every-node"),
-        pytest.param(None, NodeId("node-9999"), id="node-replaced-same-name"),
-    ],
-)
-async def test_detaching_what_is_not_attached_is_done(
-    rig: Rig, volume_id: VolumeId, disk: VolumeId | None, node: NodeId | None
-) -> None:
-    """The wish is fulfilled."""
-    await rig.detach(disk or volume_id, node)
-    assert rig.disk(volume_id).attached_to == frozenset()
-
-
-async def test_detaching_from_a_former_node_leaves_the_present_one(
-    rig: Rig, volume_id: VolumeId
-) -> None:
-    """A late detach must not hurt."""
-    await rig.attach(volume_id, OTHER_NODE)
-    await rig.detach(volume_id, NODE)
-    assert rig.disk(volume_id).attached_to == {OTHER_NODE}
-
-
-async def test_no_node_means_every_node(rig: Rig) -> None:
-    """An empty node id detaches the disk wherever it is."""
-    volume = await rig.create(name="shared", parameters={"shared": "true"})
-    for node in (NODE, OTHER_NODE):
-        await rig.attach(volume.id, node, SHARED_BLOCK)
-    await rig.detach(volume.id, None)
-    assert rig.disk(volume.id).attached_to == frozenset()
-
-
-async def test_every_node_waits_for_an_attach_that_runs(rig: Rig, volume_id: VolumeId) -> None:
-    """Its node counts as well."""
-    attach = rig.begin(rig.attach(volume_id))
-    await asyncio.sleep(0.5)
-    await rig.detach(volume_id, None)
-    await attach
-    assert rig.disk(volume_id).attached_to == frozenset()
-
-
-async def test_every_node_is_not_over_while_another_process_attaches(
-    rig: Rig, volume_id: VolumeId
-) -> None:
-    """Which node it will be is not told yet."""
-    attach = rig.begin(rig.restarted().attach(volume_id))
-    await asyncio.sleep(0.5)
-    with pytest.raises(Pending, match="being attached"):
-        await rig.detach(volume_id, None)
-    await attach
-
-
-async def test_a_repeated_detach_costs_one_read_and_no_change(
-    rig: Rig, volume_id: VolumeId
-) -> None:
-    """What was seen free is looked at, not acted on."""
-    await rig.attach(volume_id)
-    await rig.detach(volume_id)
-    rig.cloud.calls.clear()
-    await rig.detach(volume_id)
-    assert [call.action for call in rig.cloud.calls] == ["get_disks"]
-
-
-@pytest.mark.parametrize("stuck_s", [pytest.param(1000.0, id="detach-stuck")])
-async def test_a_detach_that_never_ends_is_not_final(
-    rig: Rig, volume_id: VolumeId, stuck_s: float
-) -> None:
-    """The guest may still use the disk; nothing is forced."""
-    await rig.attach(volume_id)
-    rig.cloud.state.latency.detach_s = stuck_s
-    with pytest.raises(TimeoutError):
-        await rig.detach(volume_id)
-    assert rig.disk(volume_id).attached_to == {NODE}
-
-
-async def test_a_detach_that_another_process_began_is_waited_for(
-    rig: Rig, volume_id: VolumeId
-) -> None:
-    """It is on its way already."""
-    await rig.attach(volume_id)
-    first = rig.begin(rig.restarted().detach(volume_id))
-    await asyncio.sleep(0.5)
-    await rig.detach(volume_id)
-    await first
-    assert rig.disk(volume_id).attached_to == frozenset()
-
-
-async def test_detaches_of_a_busy_node_go_before_attaches(rig: Rig) -> None:
-    """They free what attaches wait for."""
-    ids = [(await rig.create(name=f"pvc-{place}")).id for place in range(4)]
-    rig.cloud.state.latency.attach_s = rig.cloud.state.latency.detach_s = 2.0
-    await rig.attach(ids[0])
-    rig.cloud.calls.clear()
-    attaches = [rig.begin(rig.attach(volume_id)) for volume_id in ids[1:]]
-    await asyncio.sleep(0.5)
-    await asyncio.gather(rig.detach(ids[0]), *attaches)
-    moves = [call.action for call in rig.cloud.changes]
-    assert moves == ["attach_disk", "detach_disk", "attach_disk", "attach_disk"]
-
-
-async def test_a_serial_node_is_never_asked_for_two_changes_at_once(rig: Rig) -> None:
-    """Twenty attaches queue here, where they cost nothing."""
-    rig.cloud.state.node_limit = 20
-    ids = [(await rig.create(name=f"pvc-{place}")).id for place in range(20)]
-    rig.cloud.state.latency.attach_s = 2.0
-    await asyncio.gather(*(rig.attach(volume_id) for volume_id in ids))
-    assert rig.cloud.count("attach_disk") == 20
-
-
-async def test_a_node_that_another_hand_keeps_busy_is_asked_again(
-    rig: Rig, volume_id: VolumeId
-) -> None:
-    """A busy node is no error."""
-    other = await rig.create(name="other")
-    rig.cloud.state.attach(other.id, NODE)
-    await rig.attach(volume_id)
-    assert rig.disk(volume_id).attached_to == {NODE}
-
-
-async def test_twenty_attaches_wait_out_three_seconds_of_throttled_reads(rig: Rig) -> None:
-    """None of them fails, and each is over within the attacher's 15 seconds."""
-    nodes = [replace(node, id=NodeId(f"n-{place}")) for place in range(20)
-             for node in [rig.cloud.state.nodes[NODE]]]  # fmt: skip
-    rig.cloud.state.nodes |= {node.id: node for node in nodes}
-    ids = [(await rig.create(name=f"pvc-{place}")).id for place in range(20)]
-    rig.cloud.state.latency.attach_s = 2.0
-
-    async def throttling() -> None:
-        rig.cloud.faults.throttle("get_disks", times=10_000)
-        await asyncio.sleep(3)
-        rig.cloud.faults.clear()
-
-    ending = rig.begin(throttling())
-    await asyncio.sleep(0)
-    async with asyncio.timeout(15):
-        await asyncio.gather(
-            *(rig.attach(one, node.id) for one, node in zip(ids, nodes, strict=True))
-        )
-    await ending
-    assert all(disk.attached_to for disk in rig.disks())
-
-
-async def test_a_life_costs_no_more_than_eight_calls_once_latencies_are_known(rig: Rig) -> None:
-    """Create, attach, detach, delete: four changes, and one read for each at most."""
-    latency = rig.cloud.state.latency
-    latency.call_s, latency.create_s, latency.attach_s, latency.detach_s = 0.05, 1.0, 2.0, 2.0
-
-    async def life(name: str) -> None:
-        volume = await rig.create(name=name)
-        await rig.attach(volume.id)
-        await rig.detach(volume.id)
-        await rig.deleter.delete(volume.id)
-
-    for place in range(12):
-        await life(f"warm-{place}")
-    rig.cloud.calls.clear()
-    await life("measured")
-    assert len(rig.cloud.calls) <= 8
 
 
 async def test_the_state_that_lags_does_not_hold_an_attach_up(rig: Rig) -> None:
