@@ -291,3 +291,13 @@ async def test_what_ends_with_its_machine_is_told_and_forgotten_by_a_detach() ->
     await detach(here, disk_id, I1)
     await here.passes()
     assert (during, (await here.disk(disk_id))["DeleteWithInstance"]) == (True, False)
+
+
+async def test_more_disks_than_letters_have_names_of_their_own_too() -> None:
+    """After z comes aa, as the kernel counts."""
+    here = account()
+    disks = [await here.creates() for _ in range(27)]
+    for disk_id in disks:
+        await here.holds(disk_id, N1)
+    names = [(await here.disk(disk_id))["Device"] for disk_id in disks]
+    assert names[23:] == ["/dev/xvdy", "/dev/xvdz", "/dev/xvdaa", "/dev/xvdab"]

@@ -217,3 +217,13 @@ async def test_an_unknown_filter_is_refused(action: str, key: str, value: str, a
     """Nobody is shown more than was asked for."""
     told = {"Filter.1.Key": key, "Filter.1.Value": value}
     assert await account().refused(action, told) == answer
+
+
+@pytest.mark.parametrize(("knob", "there"), [("empty", True), ("omitted", False)])
+async def test_what_a_disk_lacks_is_an_empty_text_or_left_out(knob: str, *, there: bool) -> None:
+    """Both were seen; clients must bear either."""
+    lab = account(unset_fields=knob)
+    disk = await lab.disk(await lab.creates())
+    lacking = {"InstanceId", "Device", "DetachedTime", "KMSKeyId", "DiskName"}
+    assert (lacking <= disk.keys(), lacking.isdisjoint(disk)) == (there, not there)
+    assert disk["Portable"] is True

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from account import I1, I2, I3, account
+from account import I1, I2, I3, N1, account
 from moves import REGIONAL, Noted, attach, detach, held, no_attach, no_detach, parallel
 
 
@@ -107,6 +107,16 @@ async def test_a_tagged_machine_lets_several_disks_go_up_to_its_cap() -> None:
     for disk_id in disks[:2]:
         await detach(here, disk_id, "i-many")
     assert await no_detach(here, disks[2], "i-many") == "400 DisksDetachingOnEcsExceeded"
+
+
+async def test_a_shared_disk_is_not_told_to_end_with_a_machine_by_a_detach() -> None:
+    """The machines that still hold it would lose it."""
+    here = account()
+    disk_id = await here.creates(MultiAttach="Enabled")
+    await here.holds(disk_id, N1)
+    told = {"DiskId": disk_id, "InstanceId": N1, "DeleteWithInstance": True}
+    assert await here.refused("DetachDisk", told) == "403 DeleteWithInstance.Conflict"
+    assert await held(here, disk_id) == [N1]
 
 
 async def test_row_45_a_machine_on_its_way_lets_nothing_go() -> None:

@@ -113,6 +113,17 @@ async def test_an_older_category_takes_one_snapshot_at_a_time() -> None:
     assert answer == "403 IncorrectDiskStatus.CreatingSnapshot"
 
 
+@pytest.mark.parametrize("status", ["Starting", "Stopping"])
+async def test_a_machine_on_its_way_lets_no_snapshot_be_made(status: str) -> None:
+    """It must run or stand still, as for an attach."""
+    lab = account()
+    disk_id = await lab.creates()
+    await lab.holds(disk_id, I1)
+    lab.engine.instances[I1].status = status
+    answer = await lab.refused("CreateSnapshot", DiskId=disk_id)
+    assert (answer, lab.engine.snapshots) == ("400 IncorrectInstanceStatus", {})
+
+
 async def test_the_same_token_gives_the_same_snapshot() -> None:
     """And another request with it is refused."""
     lab = account()

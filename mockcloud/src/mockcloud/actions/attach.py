@@ -71,13 +71,17 @@ def _check_keeping(params: Params, disk: Disk) -> None:
     """Whether the disk may, or must, end with its machine."""
     ends = params.boolean("DeleteWithInstance")
     if disk.multi_attach and ends:
-        raise ApiError(
-            403, "DeleteWithInstance.Conflict", "A multi-attach disk can't end with one instance."
-        )
+        raise _ends_for_all()
     if disk.kind.ephemeral and not ends:
         raise ApiError(
             403, "InvalidParameter.DeleteWithInstance", "An ephemeral disk ends with its instance."
         )
+
+
+def _ends_for_all() -> ApiError:
+    return ApiError(
+        403, "DeleteWithInstance.Conflict", "A multi-attach disk can't end with one instance."
+    )
 
 
 def check_region(engine: Engine, params: Params) -> None:
@@ -189,10 +193,8 @@ def _begin_attach(engine: Engine, disk: Disk, instance: Instance) -> None:
 
     async def attached() -> None:
         now = engine.clock.time()
-        letter = _free_letter(engine, instance)
-        disk.attachments.append(
-            Attachment(instance_id=instance.id, device=f"/dev/xvd{letter}", at=now)
-        )
+        device_name = _free_device(engine, instance)
+        disk.attachments.append(Attachment(instance_id=instance.id, device=device_name, at=now))
         disk.operation, disk.operation_on = "", ""
         disk.ever_attached, disk.attached_at = True, now
         engine.busy[instance.id].discard(disk.id)
@@ -211,13 +213,16 @@ def _begin_attach(engine: Engine, disk: Disk, instance: Instance) -> None:
     engine.schedule.after(takes_s, attached)
 
 
-def _free_letter(engine: Engine, instance: Instance) -> str:
-    taken = {
-        one.device[-1]
+def _free_device(engine: Engine, instance: Instance) -> str:
+    system_disk = "/dev/xvda"
+    taken = {system_disk} | {
+        one.device
         for disk in engine.disks.values()
         if (one := disk.attached_to(instance.id)) is not None
     }
-    return next((one for one in string.ascii_lowercase[1:] if one not in taken), "z")
+    letters = string.ascii_lowercase
+    names = (f"/dev/xvd{first}{last}" for first in ("", *letters) for last in letters)
+    return next(name for name in names if name not in taken)
 
 
 async def detach_disk(engine: Engine, params: Params) -> Answer:
@@ -226,6 +231,8 @@ async def detach_disk(engine: Engine, params: Params) -> Answer:
     instance_id, disk_id = params.required("InstanceId"), params.required("DiskId")
     instance, disk = engine.instance(instance_id), engine.disk(disk_id)
     _check_detachable(disk, instance)
+    if disk.multi_attach and params.boolean("DeleteWithInstance"):
+        raise _ends_for_all()
     _check_slot(engine, instance, "detach")
     _begin_detach(engine, disk, instance)
     return {}

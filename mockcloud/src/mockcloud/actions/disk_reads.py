@@ -44,6 +44,8 @@ async def describe_disks(engine: Engine, params: Params) -> Answer:
     ]
     shown = page(found, params, least=PAGE_LEAST, most=PAGE_MOST_TOKENS)
     told = [{**_told(engine, disk), **_placement(engine, disk, params)} for disk in shown.items]
+    if engine.knobs.unset_fields == "omitted":
+        told = [{name: value for name, value in one.items() if value != ""} for one in told]
     return {**shown.told, "Disks": {"Disk": told}}
 
 

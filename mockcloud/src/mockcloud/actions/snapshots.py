@@ -76,6 +76,10 @@ def _check_disk(engine: Engine, disk: Disk) -> None:
         raise ApiError(400, "DiskCategory.OperationNotSupported")
     if disk.operation:
         raise ApiError(403, "IncorrectDiskStatus", "The current status of the disk forbids this.")
+    if not all(engine.instance(one.instance_id).accepts for one in disk.attachments):
+        raise ApiError(
+            400, "IncorrectInstanceStatus", "The current status of the instance forbids this."
+        )
     if engine.knobs.snapshot_needs_attach and not disk.ever_attached:
         raise ApiError(
             403,

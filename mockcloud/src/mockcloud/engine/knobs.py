@@ -34,6 +34,7 @@ class Knobs:
             beside an attach.
         detach_conflict_code: code for a second detach from a machine that takes one at a time.
         null_attachments: how an Available disk shows its attachments: `absent`, `empty`, `null`.
+        unset_fields: how a disk shows texts that it lacks: `empty`, or `omitted` altogether.
         disk_capacity_gib: of one category in one zone before the quota is used up; 0: no limit.
         writes_per_minute, reads_per_minute: of one action before it is throttled; 0: no limit.
         throttle_status: 400, 403 or 429.
@@ -54,6 +55,7 @@ class Knobs:
     conflict_code: str = "InvalidOperation.Conflict"
     detach_conflict_code: str = "DisksDetachingOnEcsExceeded"
     null_attachments: str = "absent"
+    unset_fields: str = "empty"
     disk_capacity_gib: int = 0
     writes_per_minute: int = 500
     reads_per_minute: int = 1000
@@ -105,6 +107,7 @@ CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
     "conflict_code": ("InvalidOperation.Conflict", "OperationConflict"),
     "detach_conflict_code": ("DisksDetachingOnEcsExceeded", "InvalidOperation.Conflict"),
     "null_attachments": ("absent", "empty", "null"),
+    "unset_fields": ("empty", "omitted"),
     "throttle_status": (400, 403, 429),
 }
 """The values of the knobs that take only some, the default first."""
