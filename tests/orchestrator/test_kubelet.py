@@ -119,6 +119,13 @@ async def test_the_staging_directory_is_made_for_the_driver(tmp_path: Path) -> N
     assert node.staging_existed
 
 
+async def test_a_pods_path_is_of_kubelets_kind(tmp_path: Path) -> None:
+    """By such paths a driver tells the mounts that kubelet made from those of a person."""
+    async with calling(Node(), tmp_path) as asked:
+        path = await asked.mount(VOLUME, {})
+    assert path.match("pods/*/volumes/kubernetes.io~csi/*/mount")
+
+
 async def test_what_the_controller_said_reaches_both_calls(tmp_path: Path) -> None:
     """The serial number is how a node recognizes a disk."""
     node = Node()

@@ -198,7 +198,7 @@ async def _use(  # noqa: PLR0917 - one sentence: use what, where, told how
         step.note = f"serial {context.get('serialNumber', '')}"
     async with world.timeline.step(mount.format(name)) as step:
         path = await node.kubelet.mount(volume, context)
-        step.note = str(path)
+        step.note = str(path.relative_to(world.directory))
     return path
 
 
@@ -335,6 +335,7 @@ def _tell_started(world: World, seconds: float) -> None:
     for number, node in enumerate((*world.nodes, world.other_node), 1):
         zone = _zone(node.told.segments)
         click.echo(f"  node {number}  {node.told.node_id}  {zone}")
+    click.echo(f"their files are below {world.directory}")
 
 
 def _zone(segments: Mapping[str, str]) -> str:

@@ -53,11 +53,11 @@ class Kubelet:
 
     def staging(self, volume_id: str) -> Path:
         """Where the volume is mounted once for the machine."""
-        return self._directory / "plugins" / volume_id / "globalmount"
+        return self._directory / f"plugins/kubernetes.io/csi/{volume_id}/globalmount"
 
     def target(self, volume_id: str) -> Path:
         """Where a pod sees it."""
-        return self._directory / "pods" / volume_id / "mount"
+        return self._directory / f"pods/pod/volumes/kubernetes.io~csi/{volume_id}/mount"
 
     async def mount(self, volume: Volume, context: Mapping[str, str]) -> Path:
         """Stage and publish an attached volume; where a pod sees it."""
