@@ -126,8 +126,8 @@ async def test_faults_are_set_and_cleared_over_http(wire: Wire) -> None:
     ("told", "word"),
     [
         ({"action": "*", "kind": "rain"}, "'rain'"),
-        ({"action": "*", "kind": "error", "colour": "red"}, "colour"),
-        ({"action": "*"}, "required"),
+        ({"action": "*", "kind": "error", "colour": "red"}, "unknown members colour"),
+        ({"action": "*"}, "action and kind are required"),
         ({"action": "*", "kind": "error", "times": -1}, "times"),
         ({"action": "*", "kind": "error", "times": "x"}, "times"),
         ({"action": "*", "kind": "delay", "delay_s": "x"}, "delay_s"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from account import I1, I2, I3, N1, N2, NVME, G, H, account
 from mockcloud.engine.world import Machine
-from moves import SHARED, Noted, attach, detach, held, no_attach, no_detach, parallel
+from moves import REGIONAL, SHARED, Noted, attach, detach, held, no_attach, no_detach, parallel
 
 
 async def test_row_26_the_status_goes_from_available_over_attaching_to_in_use() -> None:
@@ -301,3 +301,25 @@ async def test_more_disks_than_letters_have_names_of_their_own_too() -> None:
         await here.holds(disk_id, N1)
     names = [(await here.disk(disk_id))["Device"] for disk_id in disks]
     assert names[23:] == ["/dev/xvdy", "/dev/xvdz", "/dev/xvdaa", "/dev/xvdab"]
+
+
+async def test_a_shared_disk_is_never_taken_by_force() -> None:
+    """Others hold it rightly."""
+    here = account()
+    disk_id = await here.creates(REGIONAL, MultiAttach="Enabled")
+    answer = await no_attach(here, disk_id, N1, Force=True)
+    assert answer == "400 InvalidParameterForce.MultiAttachDiskNotSupported"
+
+
+async def test_an_ephemeral_disk_ends_with_its_machine() -> None:
+    """It is attached so, or not at all, and never detached."""
+    here = account()
+    disk_id = await here.creates(DiskCategory="elastic_ephemeral_disk_standard", Size=64)
+    kept = await no_attach(here, disk_id, I1)
+    await attach(here, disk_id, I1, DeleteWithInstance=True)
+    await here.passes()
+    left = await no_detach(here, disk_id, I1)
+    assert (kept, left) == (
+        "403 InvalidParameter.DeleteWithInstance",
+        "403 InvalidOperation.DiskCategoryUnsupported",
+    )

@@ -115,6 +115,7 @@ async def test_row_53_a_disk_grows_within_its_bounds(size_gib: int, answer: str)
         ("Stopped", "offline", "200"),
         ("Running", "offline", "200"),
         ("Starting", "offline", "403 IncorrectInstanceStatus"),
+        ("Running", "sideways", "400 InvalidParam.Type"),
     ],
 )
 async def test_row_54_how_a_disk_grows_depends_on_its_machine(

@@ -119,6 +119,47 @@ async def test_row_1_a_disk_shows_what_was_not_asked_for_too() -> None:
             "400 BurstingEnabledForDiskCategoryUnsupported",
             id="category_without_bursting",
         ),
+        pytest.param(
+            {"DiskCategory": "cloud_auto", "BurstingEnabled": "true", "MultiAttach": "Enabled"},
+            "400 BurstingEnabledForMultiAttachDiskUnsupported",
+            id="bursting_of_a_shared_disk",
+        ),
+        pytest.param(
+            {"DiskCategory": "cloud_auto", "Size": 3, "BurstingEnabled": "true"},
+            "400 InvalidBurstingEnabled.DiskSizeTooSmall",
+            id="bursting_of_a_small_disk",
+        ),
+        pytest.param({"MultiAttach": "Yes"}, "400 InvalidParameter", id="odd_multi_attach"),
+        pytest.param(
+            {"DiskCategory": "tape"},
+            "400 InvalidDataDiskCategory.NotSupported",
+            id="unknown_category",
+        ),
+        pytest.param(
+            {"InstanceId": "i-1"},
+            "403 InvalidParam.ZoneIdAndInstanceId.Conflict",
+            id="zone_and_instance",
+        ),
+        pytest.param(
+            {"InstanceId": "i-1", "ZoneId": ""}, "400 UnsupportedOperation", id="on_an_instance"
+        ),
+        pytest.param(
+            {"SnapshotId": "s-none"}, "404 InvalidSnapshotId.NotFound", id="unknown_snapshot"
+        ),
+        pytest.param(
+            {
+                "DiskCategory": "elastic_ephemeral_disk_standard",
+                "Size": 64,
+                "Encrypted": "true",
+            },
+            "403 InvalidParameter.EncryptedNotSupported",
+            id="encrypted_ephemeral_disk",
+        ),
+        pytest.param(
+            {"Tag.1.Key": "k", "Tag.1.Value": "v" * 129},
+            "400 InvalidTagValue.Malformed",
+            id="long_tag_value",
+        ),
     ],
 )
 async def test_a_refused_create_makes_nothing(change: dict[str, Any], answer: str) -> None:

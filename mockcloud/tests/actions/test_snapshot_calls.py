@@ -124,6 +124,29 @@ async def test_a_machine_on_its_way_lets_no_snapshot_be_made(status: str) -> Non
     assert (answer, lab.engine.snapshots) == ("400 IncorrectInstanceStatus", {})
 
 
+async def test_an_ephemeral_disk_has_no_snapshots() -> None:
+    """Neither of it, nor as its content."""
+    lab = account()
+    ephemeral = {"DiskCategory": "elastic_ephemeral_disk_standard", "Size": 64, "ZoneId": G}
+    disk_id = await lab.creates(ephemeral)
+    content = {**ephemeral, "SnapshotId": await snapshotted(lab)}
+    assert (
+        await lab.refused("CreateSnapshot", DiskId=disk_id),
+        await lab.refused("CreateDisk", content),
+    ) == (
+        "400 DiskCategory.OperationNotSupported",
+        "403 InvalidOperation.CreateFromSnapshotUnsupported",
+    )
+
+
+async def test_a_disk_on_its_way_has_no_snapshot_made() -> None:
+    """It must be at rest or in use."""
+    lab = account()
+    disk_id = await used(lab)
+    await lab.call("AttachDisk", DiskId=disk_id, InstanceId=I1)
+    assert await lab.refused("CreateSnapshot", DiskId=disk_id) == "403 IncorrectDiskStatus"
+
+
 async def test_the_same_token_gives_the_same_snapshot() -> None:
     """And another request with it is refused."""
     lab = account()
