@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from diskcsi.model.ids import SnapshotId
 from diskcsi.model.sizes import GIB, Capacity
 from diskcsi.model.topology import Requirement
 from diskcsi.model.volume import DiskState
+from diskcsi.telemetry import logging
 from diskcsi.testing.memory import (
     MEMORY_RULES,
     REGION_KEY,
@@ -335,3 +338,12 @@ async def test_restoring_needs_a_provider_that_can(rig: Rig) -> None:
     poor = MemoryCloud(capabilities=frozenset({Capability.SNAPSHOTS}))
     with pytest.raises(Unsupported):
         await build(poor, rig.tasks, rules=MEMORY_RULES).create(snapshot_id=SnapshotId("snap-1"))
+
+
+async def test_what_a_class_says_without_effect_is_told_in_the_calls_log_line(rig: Rig) -> None:
+    """It is served, and its author may believe that it does something."""
+    stream = StringIO()
+    logging.configure(level="INFO", form="json", stream=stream)
+    await rig.create(replace(ORDER, parameters={"colour": "red"}))
+    logging.logger().info("call ended")
+    assert "colour" in json.loads(stream.getvalue())["class_warnings"]

@@ -19,6 +19,7 @@ from tests.node.machine import (
     OTHER_SERIAL,
     OTHER_STAGING,
     OTHER_VOLUME,
+    PUBLISH,
     RAW,
     RAW_STAGE,
     READER,
@@ -158,6 +159,16 @@ async def test_two_volumes_never_share_a_device(
     with pytest.raises(WrongState, match=f"d-one is mounted at {OTHER_STAGING}"):
         await node.stager.stage(replace(STAGE, capability=capability))
     assert (disk.done, node.host.mounted) == (done, before)
+
+
+async def test_a_staged_volume_is_staged_wherever_it_was_published(node: Machine) -> None:
+    """Other orchestrators than kubelet have paths of their own."""
+    node.host.plug("one")
+    await node.stager.stage(STAGE)
+    await node.publisher.publish(replace(PUBLISH, target_path="/srv/task-7/data"))
+    before = list(node.host.mounted)
+    await node.stager.stage(STAGE)
+    assert node.host.mounted == before
 
 
 DOUBTS: dict[str, dict[str, object]] = {

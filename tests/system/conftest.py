@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import socket as socketlib
 import subprocess
 import sys
 import time
@@ -122,7 +123,7 @@ class Drivers:
         driver = Driver(socket, process)
         self.running.append(driver)
         end_s = time.monotonic() + START_S
-        while not socket.exists():
+        while not _listens(socket):
             assert process.poll() is None
             assert time.monotonic() < end_s
             select.select([], [], [], LOOK_S)
@@ -189,6 +190,11 @@ def _mockcloud(running: ExitStack, directory: Path, *flags: str) -> Cloud:
     found = re.fullmatch(r"endpoint (http://\S+)\n", process.stdout.readline().decode())
     assert found is not None
     return Cloud(endpoint=found[1])
+
+
+def _listens(path: Path) -> bool:
+    with socketlib.socket(socketlib.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def _end_well(process: subprocess.Popen[bytes]) -> None:

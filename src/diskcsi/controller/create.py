@@ -30,6 +30,7 @@ from diskcsi.model.parameters import DiskKind, VolumeParameters
 from diskcsi.model.schema import SIDECAR_PREFIX
 from diskcsi.model.sizes import Capacity, gib_to_hold
 from diskcsi.model.volume import Disk, DiskSpec, DiskState, Snapshot
+from diskcsi.telemetry.logging import bind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,7 @@ class VolumeCreator:
     def _order(self, request: CreateVolume) -> _Order:
         rules = self._deps.rules
         parameters = rules.volume_parameters({**request.parameters, **request.mutable_parameters})
+        bind(class_warnings="; ".join(parameters.warnings))
         if parameters.region and rules.region and parameters.region != rules.region:
             raise InvalidArgument(
                 f"the class wants region {parameters.region}, and this driver serves {rules.region}"

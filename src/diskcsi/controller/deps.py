@@ -112,8 +112,8 @@ class Deps:
             try:
                 with looking():
                     return await read()
-            except Throttled:
-                continue
+            except Throttled as refusal:
+                await asyncio.sleep(refusal.retry_after_s or 0.0)
         raise TimeoutError
 
     def require(self, capability: Capability) -> None:

@@ -23,6 +23,7 @@ from diskcsi.model.errors import (
 )
 from diskcsi.model.ids import SnapshotId
 from diskcsi.model.volume import Snapshot, SnapshotPage, SnapshotSpec
+from diskcsi.telemetry.logging import bind
 
 PAGE_LIMIT: Final = 100
 """Snapshots on a page when the caller names no limit, and the most a page holds."""
@@ -43,10 +44,10 @@ class Snapshotter:
             WrongState: the disk can't be snapshotted, such as one that was never attached.
         """
         self._deps.require(Capability.SNAPSHOTS)
+        parameters = self._deps.rules.snapshot_parameters(request.parameters)
+        bind(class_warnings="; ".join(parameters.warnings))
         spec = SnapshotSpec(
-            name=request.name,
-            source_volume_id=request.source_volume_id,
-            parameters=self._deps.rules.snapshot_parameters(request.parameters),
+            name=request.name, source_volume_id=request.source_volume_id, parameters=parameters
         )
         return await self._deps.fly(
             ("create snapshot", request.name), lambda: self._create(spec), arguments=request

@@ -88,12 +88,16 @@ class Stager:
     async def _refuse_used_elsewhere(self, request: Stage, device: Device) -> None:
         """Two volumes must never share a device, whatever the serials say.
 
-        A volume that lost its staging alone, its pods still running, may be staged again.
+        A volume that lost its staging alone, its pods still running, may be staged again; and one
+        that is staged is staged, wherever it was published.
         """
         own = await self._deps.mounts.resolve(request.staging_path)
-        for mount in await self._deps.mounts_of(device.number):
-            here = shows(mount.path, own) or shows(mount.path, raw_path(own, request.volume_id))
-            if not here and not is_published(mount.path):
+        places = (own, raw_path(own, request.volume_id))
+        mounts = await self._deps.mounts_of(device.number)
+        if any(shows(mount.path, place) for mount in mounts for place in places):
+            return
+        for mount in mounts:
+            if not is_published(mount.path):
                 raise WrongState(
                     f"device {device.path} of disk {request.volume_id} is mounted at"
                     f" {mount.path}, which is not its staging path {request.staging_path}",
