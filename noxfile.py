@@ -29,6 +29,7 @@ CODE = (
     "tools",
     "benchmarks",
     "examples",
+    "conftest.py",
     "noxfile.py",
 )
 SANITY = Path("build/bin/csi-sanity")
