@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-from grpclib.client import Channel
-
 from diskcsi._proto.csi import v1
+from diskcsi.orchestrator import drivers, mock
+from diskcsi.orchestrator.mock import Mock
 
 ZONE, REGION = "cn-hangzhou-g", "cn-hangzhou"
 GIB = 1024**3
-START_S = 20.0
 CALL_S = 900.0
 """The deadline of a call: no benchmark measures retries."""
 
-SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+AS_DEPLOYED = ("--http-port=0", "--log-level=warning")
+"""With metrics, whose server takes its memory."""
 
 
 def node_name(number: int) -> str:
@@ -41,8 +38,7 @@ class Stack:
     node: v1.NodeStub
     controller_pid: int
     node_pid: int
-    endpoint: str
-    session: aiohttp.ClientSession
+    mock: Mock
     started_s: float
 
     def age_s(self) -> float:
@@ -51,15 +47,11 @@ class Stack:
 
     async def calls(self) -> Sequence[Mapping[str, Any]]:
         """What the cloud was asked so far."""
-        return await self._told("calls")  # type: ignore[no-any-return]
+        return await self.mock.calls()
 
     async def state(self) -> Mapping[str, Any]:
         """What the cloud holds."""
-        return await self._told("state")  # type: ignore[no-any-return]
-
-    async def _told(self, what: str) -> Any:  # noqa: ANN401 - JSON
-        async with self.session.get(f"{self.endpoint}/_mock/{what}") as answer:
-            return await answer.json()
+        return await self.mock.state()
 
 
 @asynccontextmanager
@@ -67,30 +59,26 @@ async def running(
     directory: Path, cloud_flags: Sequence[str], *, nodes: int = 1
 ) -> AsyncIterator[Stack]:
     """Start all, and end all; the first node has a plug-in."""
-    (directory / "world.toml").write_text(_world(nodes))
-    async with AsyncExitStack() as stack:
-        endpoint = await _cloud(stack, directory, cloud_flags)
-        controller = await _driver(
-            stack, directory / "controller.sock", _credentials(endpoint),
-            "--run-node-service=false",
-        )  # fmt: skip
-        node = await _driver(
-            stack, directory / "node.sock", {"REGION_ID": REGION},
-            "--run-controller-service=false", "--identity-sources=loop",
-            f"--device-root={directory}/cloud/{NODE}/dev", f"--kubelet-root-dir={directory}",
-            f"--metadata-url={endpoint}/_imds/{NODE}",
-        )  # fmt: skip
-        started_s = time.monotonic()
+    world = directory / "world.toml"
+    world.write_text(_world(nodes))
+    async with (
+        mock.serving(directory, "--quiet", f"--world={world}", *cloud_flags) as cloud,
+        drivers.controller(
+            "controller", cloud, region=REGION, directory=directory, flags=AS_DEPLOYED
+        ) as controller,
+        drivers.node(
+            "node", cloud, instance=NODE, region=REGION, directory=directory, flags=AS_DEPLOYED
+        ) as node,
+    ):
+        for stub in (controller.plugin.controller, node.plugin.node):
+            stub.timeout = CALL_S
         yield Stack(
-            controller=v1.ControllerStub(
-                _channel(stack, directory / "controller.sock"), timeout=CALL_S
-            ),
-            node=v1.NodeStub(_channel(stack, directory / "node.sock"), timeout=CALL_S),
-            controller_pid=controller.pid,
-            node_pid=node.pid,
-            endpoint=endpoint,
-            session=await stack.enter_async_context(aiohttp.ClientSession()),
-            started_s=started_s,
+            controller=controller.plugin.controller,
+            node=node.plugin.node,
+            controller_pid=controller.program.pid,
+            node_pid=node.program.pid,
+            mock=cloud,
+            started_s=time.monotonic(),
         )
 
 
@@ -138,60 +126,3 @@ def _world(nodes: int) -> str:
         f'[[instances]]\nid = "{node_name(number)}"\nzone = "{ZONE}"\n'
         for number in range(1, nodes + 1)
     )
-
-
-def _credentials(endpoint: str) -> dict[str, str]:
-    return {
-        "REGION_ID": REGION,
-        "ALIBABA_CLOUD_ACCESS_KEY_ID": "mockcloud-key-id",
-        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "mockcloud-key-secret",
-        "ECS_ENDPOINT": endpoint.removeprefix("http://"),
-        "ALICLOUD_CLIENT_SCHEME": "http",
-    }
-
-
-async def _cloud(stack: AsyncExitStack, directory: Path, flags: Sequence[str]) -> str:
-    process = await _process(
-        stack, {}, "mockcloud", "serve", "--port=0", "--quiet", f"--root={directory}/cloud",
-        f"--world={directory}/world.toml", *flags,
-    )  # fmt: skip
-    assert process.stdout is not None  # noqa: S101 - asked for right there
-    async with asyncio.timeout(START_S):
-        line = (await process.stdout.readline()).decode()
-    return line.split()[1]
-
-
-async def _driver(
-    stack: AsyncExitStack, socket: Path, environment: Mapping[str, str], *flags: str
-) -> asyncio.subprocess.Process:
-    process = await _process(
-        stack, environment, "diskcsi", "run", f"--endpoint=unix://{socket}", "--http-port=0",
-        "--log-level=warning", *flags,
-    )  # fmt: skip
-    async with asyncio.timeout(START_S):
-        while not socket.exists():
-            await asyncio.sleep(0.01)
-    return process
-
-
-async def _process(
-    stack: AsyncExitStack, environment: Mapping[str, str], module: str, *arguments: str
-) -> asyncio.subprocess.Process:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments,
-        stdout=asyncio.subprocess.PIPE if module == "mockcloud" else asyncio.subprocess.DEVNULL,
-        env={"PATH": SEARCH_PATH, **environment},
-    )  # fmt: skip
-    stack.push_async_callback(_end, process)
-    return process
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    process.terminate()
-    await process.wait()
-
-
-def _channel(stack: AsyncExitStack, socket: Path) -> Channel:
-    channel = Channel(path=str(socket))
-    stack.callback(channel.close)
-    return channel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,9 @@ class Driver:
 
 @asynccontextmanager
 async def controller(
-    name: str, mock: Mock, *, region: str, directory: Path
+    name: str, mock: Mock, *, region: str, directory: Path, flags: Sequence[str] = ()
 ) -> AsyncIterator[Driver]:
-    """A controller of one region while the block runs.
+    """A controller of one region while the block runs; `flags` are more of `diskcsi run`.
 
     Raises:
         ProgramFailed: it doesn't start.
@@ -37,27 +37,33 @@ async def controller(
         "ECS_ENDPOINT": mock.endpoint.removeprefix("http://"),
         "ALICLOUD_CLIENT_SCHEME": "http",
     }
-    async with _driver(name, directory, environment, "--run-node-service=false") as driver:
+    async with _driver(name, directory, environment, "--run-node-service=false", *flags) as driver:
         yield driver
 
 
 @asynccontextmanager
 async def node(
-    name: str, mock: Mock, *, instance: str, region: str, directory: Path
+    name: str,
+    mock: Mock,
+    *,
+    instance: str,
+    region: str,
+    directory: Path,
+    flags: Sequence[str] = (),
 ) -> AsyncIterator[Driver]:
-    """The plug-in of one instance while the block runs; it is given no key.
+    """The plug-in of one instance while the block runs; it is given no key, and `flags` as above.
 
     Raises:
         ProgramFailed: it doesn't start.
     """
-    flags = (
+    own_flags = (
         "--run-controller-service=false",
         "--identity-sources=loop",
         f"--device-root={mock.device_root(instance)}",
         f"--metadata-url={mock.metadata_url(instance)}",
         f"--kubelet-root-dir={directory}",
     )
-    async with _driver(name, directory, {"REGION_ID": region}, *flags) as driver:
+    async with _driver(name, directory, {"REGION_ID": region}, *own_flags, *flags) as driver:
         yield driver
 
 
