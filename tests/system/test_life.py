@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Protocol
 
 import pytest
-from grpclib.client import Channel
 
 from diskcsi._proto.csi import v1
+from tests.system.conftest import Stack
 
 GIB = 1024**3
 INSTANCE = "i-bp1mockcloudnode0001"
 MODE = v1.VolumeCapabilityAccessModeMode
-
-
-class Stack(Protocol):
-    """The fixture's object."""
-
-    directory: Path
-    controller: Path
-    node: Path
 
 
 def _capability(fs_type: str) -> v1.VolumeCapability:
@@ -34,69 +23,59 @@ def _capability(fs_type: str) -> v1.VolumeCapability:
     )
 
 
-@asynccontextmanager
-async def _channels(stack: Stack) -> AsyncIterator[tuple[v1.ControllerStub, v1.NodeStub]]:
-    controller, node = Channel(path=str(stack.controller)), Channel(path=str(stack.node))
-    try:
-        yield v1.ControllerStub(controller, timeout=30), v1.NodeStub(node, timeout=30)
-    finally:
-        controller.close()
-        node.close()
-
-
 @pytest.mark.host
 @pytest.mark.parametrize("fs_type", ["ext4", "xfs"])
 async def test_data_survives_growth_and_another_staging(stack: Stack, fs_type: str) -> None:
     """What was written is read back after detach, growth by the controller, attach and stage."""
     staging = str(stack.directory / "staging")
     capability = _capability(fs_type)
-    async with _channels(stack) as (controller, node):
-        made = await controller.create_volume(
-            v1.CreateVolumeRequest(
-                name="pvc-life",
-                capacity_range=v1.CapacityRange(required_bytes=20 * GIB),
-                volume_capabilities=[capability],
-                parameters={"type": "cloud_ssd", "zoneId": "cn-hangzhou-g"},
+    controller, node = stack.controller.plugin.controller, stack.node.plugin.node
+    made = await controller.create_volume(
+        v1.CreateVolumeRequest(
+            name="pvc-life",
+            capacity_range=v1.CapacityRange(required_bytes=20 * GIB),
+            volume_capabilities=[capability],
+            parameters={"type": "cloud_ssd", "zoneId": "cn-hangzhou-g"},
+        )
+    )
+    volume_id = made.volume.volume_id
+
+    async def stage() -> None:
+        attached = await controller.controller_publish_volume(
+            v1.ControllerPublishVolumeRequest(
+                volume_id=volume_id, node_id=INSTANCE, volume_capability=capability
             )
         )
-        volume_id = made.volume.volume_id
+        await node.node_stage_volume(
+            v1.NodeStageVolumeRequest(
+                volume_id=volume_id, staging_target_path=staging,
+                volume_capability=capability, publish_context=attached.publish_context,
+            )
+        )  # fmt: skip
 
-        async def stage() -> None:
-            attached = await controller.controller_publish_volume(
-                v1.ControllerPublishVolumeRequest(
-                    volume_id=volume_id, node_id=INSTANCE, volume_capability=capability
-                )
-            )
-            await node.node_stage_volume(
-                v1.NodeStageVolumeRequest(
-                    volume_id=volume_id, staging_target_path=staging,
-                    volume_capability=capability, publish_context=attached.publish_context,
-                )
-            )  # fmt: skip
-
-        async def leave() -> None:
-            await node.node_unstage_volume(
-                v1.NodeUnstageVolumeRequest(volume_id=volume_id, staging_target_path=staging)
-            )
-            await controller.controller_unpublish_volume(
-                v1.ControllerUnpublishVolumeRequest(volume_id=volume_id, node_id=INSTANCE)
-            )
-
-        await stage()
-        content = bytes(range(256)) * 4096
-        await asyncio.to_thread(Path(staging, "file").write_bytes, content)
-        await leave()
-        await controller.controller_expand_volume(
-            v1.ControllerExpandVolumeRequest(
-                volume_id=volume_id, capacity_range=v1.CapacityRange(required_bytes=30 * GIB)
-            )
+    async def leave() -> None:
+        await node.node_unstage_volume(
+            v1.NodeUnstageVolumeRequest(volume_id=volume_id, staging_target_path=staging)
         )
-        await stage()
-        told = await node.node_get_volume_stats(
-            v1.NodeGetVolumeStatsRequest(volume_id=volume_id, volume_path=staging)
+        await controller.controller_unpublish_volume(
+            v1.ControllerUnpublishVolumeRequest(volume_id=volume_id, node_id=INSTANCE)
         )
-        read = await asyncio.to_thread(Path(staging, "file").read_bytes)
-        await leave()
-        await controller.delete_volume(v1.DeleteVolumeRequest(volume_id=volume_id))
+
+    await stage()
+    content = bytes(range(256)) * 4096
+    await asyncio.to_thread(Path(staging, "file").write_bytes, content)
+    await leave()
+    await controller.controller_expand_volume(
+        v1.ControllerExpandVolumeRequest(
+            volume_id=volume_id, capacity_range=v1.CapacityRange(required_bytes=30 * GIB)
+        )
+    )
+    await stage()
+    told = await node.node_get_volume_stats(
+        v1.NodeGetVolumeStatsRequest(volume_id=volume_id, volume_path=staging)
+    )
+    read = await asyncio.to_thread(Path(staging, "file").read_bytes)
+    await leave()
+    await controller.delete_volume(v1.DeleteVolumeRequest(volume_id=volume_id))
     assert hashlib.sha256(read).digest() == hashlib.sha256(content).digest()
     assert told.usage[0].total > 29 * GIB

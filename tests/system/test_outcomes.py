@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
-from grpclib.client import Channel
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
 from diskcsi._proto.csi import v1
+from diskcsi.orchestrator.drivers import Driver
+from diskcsi.orchestrator.mock import Mock
+from tests.system.conftest import Controllers
 
 GIB = 1024**3
 NODES = ("i-bp1mockcloudnode0001", "i-bp1mockcloudnode0002")
 RPC_S = 15.0
+WAIT_S = 20.0
+LOOK_S = 0.02
+THROTTLED_S = 3.0
+"""The scenario's own time: reads are refused for as long as this."""
+
 NOT_FINAL = {Status.CANCELLED, Status.DEADLINE_EXCEEDED, Status.UNAVAILABLE, Status.ABORTED}
 MODE = v1.VolumeCapabilityAccessModeMode
 
@@ -26,37 +31,17 @@ MODE = v1.VolumeCapabilityAccessModeMode
 State = Mapping[str, Any]
 
 
-class Cloud(Protocol):
-    """The fixture's object."""
-
-    def state(self) -> State: ...
-    def calls(self) -> Sequence[Mapping[str, object]]: ...
-    def fault(self, action: str, **told: object) -> None: ...
-    def mend(self) -> None: ...
-    async def reaches(self, condition: Callable[[State], bool]) -> None: ...
+async def _reaches(cloud: Mock, condition: Callable[[State], bool]) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not condition(await cloud.state()):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(LOOK_S)
 
 
-class Driver(Protocol):
-    """One process."""
-
-    socket: Path
-
-    def kill(self) -> None: ...
-
-
-class Drivers(Protocol):
-    """The fixture's object."""
-
-    def controller(self) -> Driver: ...
-
-
-@asynccontextmanager
-async def _calling(driver: Driver) -> AsyncIterator[v1.ControllerStub]:
-    channel = Channel(path=str(driver.socket))
-    try:
-        yield v1.ControllerStub(channel, timeout=RPC_S)
-    finally:
-        channel.close()
+async def _started(controllers: Controllers) -> tuple[Driver, v1.ControllerStub]:
+    driver = await controllers.start()
+    stub = driver.plugin.controller
+    stub.timeout = RPC_S
+    return driver, stub
 
 
 def _capability() -> v1.VolumeCapability:
@@ -202,39 +187,43 @@ async def _retried(stub: v1.ControllerStub, step: Step, volume_id: str) -> tuple
 
 @pytest.mark.parametrize("name", STEPS, ids=[f"killed-after-{name}" for name in STEPS])
 async def test_a_killed_controllers_successor_finds_what_was_done(
-    cloud: Cloud, drivers: Drivers, name: str
+    cloud: Mock, controllers: Controllers, name: str
 ) -> None:
     """The cloud did what it was asked, nobody heard of it, and a retry makes no second one."""
     step = STEPS[name]
-    first = drivers.controller()
-    async with _calling(first) as stub:
-        volume_id = await _prepared(stub, step)
-        cloud.fault(step.action, kind="hold_reply", delay_s=600)
-        asked = asyncio.ensure_future(step.call(stub, volume_id))
-        await cloud.reaches(lambda state: step.done(state) is not None)
-        first.kill()
-        with pytest.raises((StreamTerminatedError, ConnectionError)):
-            await asked
-    cloud.mend()
-    async with _calling(drivers.controller()) as stub:
-        answer, _ = await _retried(stub, step, volume_id)
-    assert answer == step.done(cloud.state())
+    first, stub = await _started(controllers)
+    volume_id = await _prepared(stub, step)
+    await cloud.fault(step.action, kind="hold_reply", delay_s=600)
+    async with asyncio.TaskGroup() as tasks:
+        lost = tasks.create_task(_lost(step, stub, volume_id))
+        await _reaches(cloud, lambda state: step.done(state) is not None)
+        await first.program.kill()
+        await lost
+    await cloud.mend()
+    _, successor = await _started(controllers)
+    answer, _ = await _retried(successor, step, volume_id)
+    assert answer == step.done(await cloud.state())
+
+
+async def _lost(step: Step, stub: v1.ControllerStub, volume_id: str) -> None:
+    with pytest.raises((StreamTerminatedError, ConnectionError)):
+        await step.call(stub, volume_id)
 
 
 @pytest.mark.parametrize("name", STEPS, ids=[f"leader-failover-{name}" for name in STEPS])
 async def test_another_controller_takes_over_while_the_first_hangs(
-    cloud: Cloud, drivers: Drivers, name: str
+    cloud: Mock, controllers: Controllers, name: str
 ) -> None:
     """Nothing that the first one knows is needed, and its late end harms nothing."""
     step = STEPS[name]
-    async with _calling(drivers.controller()) as first, _calling(drivers.controller()) as second:
-        volume_id = await _prepared(first, step)
-        cloud.fault(step.action, kind="hold_reply", delay_s=2)
-        asked = asyncio.ensure_future(step.call(first, volume_id))
-        await cloud.reaches(lambda state: step.done(state) is not None)
+    (_, first), (_, second) = await _started(controllers), await _started(controllers)
+    volume_id = await _prepared(first, step)
+    await cloud.fault(step.action, kind="hold_reply", delay_s=2)
+    async with asyncio.TaskGroup() as tasks:
+        asked = tasks.create_task(step.call(first, volume_id))
+        await _reaches(cloud, lambda state: step.done(state) is not None)
         answer, _ = await _retried(second, step, volume_id)
-        assert answer == step.done(cloud.state())
-        assert await asked == answer
+    assert answer == asked.result() == step.done(await cloud.state())
 
 
 READS: dict[str, dict[str, object]] = {
@@ -249,29 +238,30 @@ READS: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("reads", READS, ids=[reads or "reads-work" for reads in READS])
 @pytest.mark.parametrize("name", STEPS, ids=[f"lost-reply-{name}" for name in STEPS])
 async def test_a_lost_reply_ends_in_success_and_never_in_a_final_code(
-    cloud: Cloud, drivers: Drivers, name: str, reads: str
+    cloud: Mock, controllers: Controllers, name: str, reads: str
 ) -> None:
     """Until the truth is read nothing final is said, and then there is one of it."""
     step = STEPS[name]
-    async with _calling(drivers.controller()) as stub:
-        volume_id = await _prepared(stub, step)
-        cloud.fault(step.action, kind="lose_reply")
-        if told := READS[reads]:
-            skip = 1 if name in ("create", "snapshot", "resize") else 0  # they read first
-            cloud.fault("Describe*", times=2, skip=skip, **told)
-        answer, codes = await _retried(stub, step, volume_id)
+    _, stub = await _started(controllers)
+    volume_id = await _prepared(stub, step)
+    await cloud.fault(step.action, kind="lose_reply")
+    if told := READS[reads]:
+        skip = 1 if name in ("create", "snapshot", "resize") else 0  # they read first
+        await cloud.fault("Describe*", times=2, skip=skip, **told)
+    answer, codes = await _retried(stub, step, volume_id)
     assert set(codes) <= NOT_FINAL
-    assert answer == step.done(cloud.state())
+    assert answer == step.done(await cloud.state())
 
 
-async def test_attaches_outlast_throttled_reads(cloud: Cloud, drivers: Drivers) -> None:
+async def test_attaches_outlast_throttled_reads(cloud: Mock, controllers: Controllers) -> None:
     """Twenty attaches while reads are throttled for three seconds: no call of 15 s fails."""
-    async with _calling(drivers.controller()) as stub:
-        ids = await asyncio.gather(*(_create(stub, f"pvc-{number}") for number in range(20)))
-        cloud.fault("Describe*", kind="throttle", times=0)
-        asyncio.get_running_loop().call_later(3.0, cloud.mend)
-        await asyncio.gather(
-            *(_attach(stub, id_, NODES[place % 2]) for place, id_ in enumerate(ids))
-        )
-    assert all(disk["attached_to"] for disk in cloud.state()["disks"])
-    assert any(call["code"] == "Throttling" for call in cloud.calls())
+    _, stub = await _started(controllers)
+    ids = await asyncio.gather(*(_create(stub, f"pvc-{number}") for number in range(20)))
+    await cloud.fault("Describe*", kind="throttle", times=0)
+    async with asyncio.TaskGroup() as tasks:
+        for place, volume_id in enumerate(ids):
+            tasks.create_task(_attach(stub, volume_id, NODES[place % 2]))
+        await asyncio.sleep(THROTTLED_S)
+        await cloud.mend()
+    assert all(disk["attached_to"] for disk in (await cloud.state())["disks"])
+    assert any(call["code"] == "Throttling" for call in await cloud.calls())

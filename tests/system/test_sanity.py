@@ -5,20 +5,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from pathlib import Path
-from typing import Protocol
 
 import pytest
 
+from tests.system.conftest import Stack
+
 GIB = 1024**3
-
-
-class Stack(Protocol):
-    """The fixture's object."""
-
-    directory: Path
-    controller: Path
-    node: Path
 
 
 def _binary() -> str:
@@ -36,8 +28,8 @@ def test_csi_sanity_passes_every_spec_of_what_is_advertised(stack: Stack, access
     parameters.write_text("type: cloud_ssd\nzoneId: cn-hangzhou-g\n")
     command = [
         _binary(),
-        f"--csi.endpoint=unix://{stack.node}",
-        f"--csi.controllerendpoint=unix://{stack.controller}",
+        f"--csi.endpoint=unix://{stack.node.socket}",
+        f"--csi.controllerendpoint=unix://{stack.controller.socket}",
         f"--csi.mountdir={stack.directory}/mount",
         f"--csi.stagingdir={stack.directory}/staging",
         f"--csi.testvolumesize={20 * GIB}",

@@ -77,8 +77,7 @@ class Program:
         return "\n".join(lines[-TAIL_LINES:])
 
     def _signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
+        _signal_group(self.process, number)
 
 
 @asynccontextmanager
@@ -135,9 +134,15 @@ async def completed(command: Sequence[str], *, timeout_s: float) -> tuple[int, s
         async with asyncio.timeout(timeout_s):
             output, _ = await process.communicate()
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _signal_group(process, signal.SIGKILL)
     return process.returncode or 0, output.decode(errors="replace")
+
+
+def _signal_group(process: Process, number: int) -> None:
+    """Signal a program and its children; once it was waited for, its number may be another's."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
 
 
 async def first_line(program: Program) -> str:
