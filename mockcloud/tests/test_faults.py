@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -91,10 +92,22 @@ async def test_a_lost_request_has_no_effect(wire: Wire) -> None:
 
 
 async def test_a_held_reply_comes_after_the_effect(wire: Wire) -> None:
-    """Late, but whole."""
-    wire.cloud.faults.add(Fault(action="CreateDisk", kind="hold_reply", delay_s=0.01))
-    reply = await wire.call("CreateDisk", **DISK)
-    assert reply.json["DiskId"] in wire.cloud.engine.disks
+    """The disk is there while the caller still waits; then the answer comes whole."""
+    held, go_on, told_s = asyncio.Event(), asyncio.Event(), list[float]()
+
+    async def pause(seconds: float) -> None:
+        told_s.append(seconds)
+        held.set()
+        await go_on.wait()
+
+    wire.cloud.faults._pause = pause
+    wire.cloud.faults.add(Fault(action="CreateDisk", kind="hold_reply", delay_s=2.5))
+    async with asyncio.TaskGroup() as tasks:
+        call = tasks.create_task(wire.call("CreateDisk", **DISK))
+        await held.wait()
+        there, answered = list(wire.cloud.engine.disks), call.done()
+        go_on.set()
+    assert (told_s, there, answered) == ([2.5], [call.result().json["DiskId"]], False)
 
 
 async def test_a_lost_call_is_marked_in_the_log(wire: Wire) -> None:

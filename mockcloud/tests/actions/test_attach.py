@@ -323,3 +323,12 @@ async def test_an_ephemeral_disk_ends_with_its_machine() -> None:
         "403 InvalidParameter.DeleteWithInstance",
         "403 InvalidOperation.DiskCategoryUnsupported",
     )
+
+
+async def test_a_disk_on_its_way_to_a_machine_takes_its_place() -> None:
+    """Of those that are begun at once no more go through than the machine holds."""
+    here = account(more_machines=(parallel("Attach"),))
+    disks = [await here.creates() for _ in range(17)]
+    for disk_id in disks[:16]:
+        await attach(here, disk_id, "i-many")
+    assert await no_attach(here, disks[16], "i-many") == "403 InstanceDiskLimitExceeded"

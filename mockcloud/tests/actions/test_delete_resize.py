@@ -168,3 +168,11 @@ async def test_the_oldest_category_does_not_grow_online() -> None:
     lab = account()
     disk_id = await held(lab, DiskCategory="cloud")
     assert await resizes(lab, disk_id, 30) == "403 InvalidDiskCategory.NotSupported"
+
+
+async def test_a_cloud_that_forgives_deletes_what_is_there_all_the_same() -> None:
+    """Only of what is unknown it says nothing."""
+    lab = account(delete_unknown=200)
+    disk_id = await lab.creates()
+    await lab.call("DeleteDisk", DiskId=disk_id)
+    assert await lab.disk(disk_id) is None

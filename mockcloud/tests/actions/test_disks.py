@@ -309,3 +309,22 @@ async def test_row_18_a_new_disk_shows_up_a_while_later() -> None:
         seen.append(await here.disk(disk_id) is not None)
         await here.passes(1)
     assert seen == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("category", "level", "size_gib"),
+    [
+        ("cloud_essd", "PL1", 20),
+        ("cloud_essd", "PL1", 65536),
+        ("cloud_essd", "PL2", 461),
+        ("cloud_auto", "", 1),
+        ("cloud_efficiency", "", 32768),
+    ],
+)
+async def test_a_category_sells_its_smallest_and_largest_size(
+    category: str, level: str, size_gib: int
+) -> None:
+    """The bounds belong to what is sold."""
+    here = account()
+    told = {"DiskCategory": category, "PerformanceLevel": level, "Size": size_gib}
+    assert (await here.disk(await here.creates(told)))["Size"] == size_gib

@@ -99,3 +99,22 @@ async def test_a_contradiction_is_refused(action: str, asked: dict[str, str], an
     """What can't be meant has its code."""
     lab = account()
     assert await lab.refused(action, {**told(await lab.creates()), **asked}) == answer
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"Tag.1.Key": "a", "Tag.1.Value": "1"}, [("a", "1")]),
+        ({"Tag.1.Key": "a"}, [("a", "1")]),
+        ({"Tag.1.Key": "a", "Tag.1.Value": "2"}, []),
+    ],
+)
+async def test_tags_are_listed_by_what_they_are(
+    wanted: dict[str, str], found: list[tuple[str, str]]
+) -> None:
+    """By key and value, or by the key alone."""
+    here = account()
+    await here.creates({"Tag.1.Key": "a", "Tag.1.Value": "1", "Tag.2.Key": "b"})
+    answer = await here.call("ListTagResources", wanted, ResourceType="disk")
+    listed = answer["TagResources"]["TagResource"]
+    assert [(one["TagKey"], one["TagValue"]) for one in listed] == found
