@@ -122,8 +122,8 @@ class LoopHypervisor:
                 await _run("losetup", "--detach", path)
                 await _gone(path, image)
             except HypervisorError:
-                # the others must go all the same
-                logging.getLogger(__name__).exception("%s could not be taken away", path)
+                if _backs(path, image):  # else it went meanwhile; the others must go all the same
+                    logging.getLogger(__name__).exception("%s could not be taken away", path)
         for device in self._devices.values():
             device.link.unlink(missing_ok=True)
         self._devices.clear()
