@@ -105,7 +105,7 @@ def main(arguments: list[str]) -> int:
             for name in different:
                 print(f"not what protos/ gives: src/diskcsi/_proto/{name}", file=sys.stderr)
             if different:
-                print("run: nox -s protos", file=sys.stderr)
+                print("run: nox -s protos -- --write", file=sys.stderr)
             return 1 if different else 0
         for name in different:
             kept = TARGET / name

@@ -78,6 +78,11 @@ async def build(
     metrics = Metrics()
     metrics.gauge("diskcsi_flights_running", "Changes that run now.", lambda: flights.running)
     rules = plan.provider.rules(plan.provider_settings)
+    slots = _slots(rules.slots)
+    metrics.gauge(
+        "diskcsi_node_changes_waiting", "Attaches and detaches that wait for their node.",
+        lambda: slots.statistics().waiting,
+    )  # fmt: skip
     checks: list[Check] = []
     cloud: CloudProvider | None = None
     if settings.run_controller_service:
@@ -91,7 +96,9 @@ async def build(
         checks.append(node.informer.info)
     return Parts(
         halves=Halves(
-            controller=ControllerService(rules=_controller(plan, cloud, rules, flights, tasks))
+            controller=ControllerService(
+                rules=_controller(plan, cloud, rules, flights, slots, tasks)
+            )
             if cloud
             else None,
             node=NodeService(rules=node) if node else None,
@@ -129,8 +136,13 @@ async def serve_http(settings: Settings, parts: Parts, resources: AsyncExitStack
     logging.logger().info("serving metrics and checks", address=f"{settings.http_host}:{port}")
 
 
-def _controller(
-    plan: Plan, cloud: CloudProvider, rules: Rules, flights: Flights, tasks: asyncio.TaskGroup
+def _controller(  # noqa: PLR0917 - one caller, right above
+    plan: Plan,
+    cloud: CloudProvider,
+    rules: Rules,
+    flights: Flights,
+    slots: Slots[NodeId],
+    tasks: asyncio.TaskGroup,
 ) -> ControllerRules:
     random = Random()
     deps = Deps(
@@ -138,7 +150,7 @@ def _controller(
         rules=rules,
         disks=DiskReader(cloud=cloud, tasks=tasks, random=random),
         flights=flights,
-        slots=_slots(rules.slots),
+        slots=slots,
         volumes=KeyedLock(),
         random=random,
         timing=Timing(flight_s=plan.settings.flight_s),

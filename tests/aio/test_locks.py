@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from diskcsi.aio.locks import KeyBusy, KeyedGuard, KeyedLock
+from diskcsi.aio.locks import KeyedLock
 
 
 async def test_holders_of_one_key_take_turns_in_the_order_of_arrival() -> None:
@@ -42,15 +42,3 @@ async def test_nothing_is_left_behind_even_by_a_cancelled_waiter() -> None:
                 pytest.fail("held by two")
         assert len(lock) == 1
     assert len(lock) == 0
-
-
-async def test_a_guard_refuses_while_it_is_held_and_serves_afterwards() -> None:
-    """A caller that mustn't wait learns at once that somebody else is at it."""
-    guard = KeyedGuard[str]()
-    with guard.hold("v"):
-        with pytest.raises(KeyBusy), guard.hold("v"):
-            pytest.fail("held by two")
-        with guard.hold("w"):
-            pass
-    with guard.hold("v"):
-        pass

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from asyncio import Lock
-from collections.abc import AsyncIterator, Hashable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
-
-
-class KeyBusy(Exception):  # noqa: N818 - reads as what happened
-    """The key is held, and its guard doesn't queue."""
 
 
 @dataclass(slots=True)
@@ -42,25 +38,3 @@ class KeyedLock(Generic[Key]):
             entry.interested -= 1
             if not entry.interested:
                 del self._entries[key]
-
-
-class KeyedGuard(Generic[Key]):
-    """One holder per key; the next one is refused instead of queued."""
-
-    def __init__(self) -> None:
-        self._held: set[Key] = set()
-
-    @contextmanager
-    def hold(self, key: Key) -> Iterator[None]:
-        """Hold the key alone.
-
-        Raises:
-            KeyBusy: it is held.
-        """
-        if key in self._held:
-            raise KeyBusy(f"{key} is busy")
-        self._held.add(key)
-        try:
-            yield
-        finally:
-            self._held.remove(key)
