@@ -178,7 +178,7 @@ async def test_mutable_parameters_win_over_parameters(rig: Rig) -> None:
         pytest.param({"parameters": {"shared": "on"}}, "shared.*true", id="odd-boolean"),
         pytest.param({"parameters": {"region": "elsewhere"}}, "elsewhere", id="other-region"),
         pytest.param({"capabilities": ()}, "volume_capabilities", id="no-capability"),
-        pytest.param({"capabilities": (SHARED_BLOCK,)}, "multiAttach", id="many-nodes"),
+        pytest.param({"capabilities": (SHARED_BLOCK,)}, "several nodes may hold", id="many-nodes"),
         pytest.param(
             {
                 "capabilities": (replace(SHARED_BLOCK, access=MountAccess()),),

@@ -10,6 +10,7 @@ from diskcsi.model.capabilities import AccessMode, MountAccess, VolumeCapability
 from diskcsi.model.errors import NotFound
 from tests.controller.rig import ABSENT, BLOCK, MOUNT, SHARED_BLOCK, Rig
 
+NTFS = VolumeCapability(mode=AccessMode.SINGLE_NODE_WRITER, access=MountAccess(fs_type="ntfs"))
 READERS = VolumeCapability(mode=AccessMode.MULTI_NODE_READER_ONLY, access=MountAccess())
 
 
@@ -31,6 +32,7 @@ async def test_everything_that_fits_is_confirmed(rig: Rig) -> None:
     [
         pytest.param({"capabilities": ()}, "at least one", id="no-capability"),
         pytest.param({"capabilities": (MOUNT, SHARED_BLOCK)}, "MULTI_NODE", id="capability"),
+        pytest.param({"capabilities": (NTFS,)}, "'ntfs' is not served", id="filesystem"),
         pytest.param({"context": {"kind": "quick"}}, "volume_context.*kind", id="context"),
         pytest.param({"parameters": {"kind": "quick"}}, "wanted quick", id="parameter"),
         pytest.param({"parameters": {"zone": "zone-b"}}, "zone-a", id="zone"),

@@ -37,7 +37,7 @@ def _why_unserved(capability: VolumeCapability, *, multi_attach: bool, restored:
     if mode.multi_node and not multi_attach:
         return (
             f"access mode {mode} needs a disk that several nodes may hold;"
-            " set multiAttach in the class, or use a single-node mode"
+            " use a class that makes such disks, or a single-node mode"
         )
     if mode.multi_node and mode is not AccessMode.MULTI_NODE_READER_ONLY and not capability.block:
         return (

@@ -26,7 +26,11 @@ class VolumeValidator:
         if disk is None:
             raise NotFound(f"disk {request.volume_id} is absent")
         try:
-            refuse_unserved(request.capabilities, multi_attach=disk.multi_attach, restored=True)
+            refuse_unserved(
+                request.capabilities,
+                multi_attach=disk.multi_attach,
+                restored=disk.source_snapshot_id is not None,
+            )
             return self._parameters_misfit(request, disk) or self._context_misfit(request, disk)
         except InvalidArgument as refusal:
             return str(refusal)
