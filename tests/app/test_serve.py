@@ -18,6 +18,7 @@ from diskcsi.model.sizes import GIB
 from diskcsi.settings import SettingsError
 from tests.app.driver import KEY_ID, KEY_SECRET, Driver, free_port, keys, mock, plan, running
 from tests.edge.sockets import until
+from tests.rows import row
 
 _Mode = v1.VolumeCapabilityAccessModeMode
 CREATE = v1.CreateVolumeRequest(
@@ -66,6 +67,7 @@ async def test_a_dead_endpoint_is_not_ready_and_says_why(tmp_path: Path) -> None
     assert (status, "no connection to http://127.0.0.1:1" in text) == (503, True)
 
 
+@row("endpoint-down")
 async def test_a_dead_endpoint_makes_no_crash_loop(tmp_path: Path) -> None:
     """A supervisor that asks the right question leaves the process alone, and so does Probe's."""
     async with running(plan(tmp_path, cloud=NOWHERE)) as driver:

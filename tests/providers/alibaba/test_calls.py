@@ -23,6 +23,7 @@ from diskcsi.providers.alibaba.calls import (
 )
 from diskcsi.providers.alibaba.credentials import StaticCredentials
 from tests.providers.alibaba.support import KEY, OTHER_KEY, Answer, Turns, refusal, scripted
+from tests.rows import row
 
 CallsTo = Callable[..., Calls]
 
@@ -161,6 +162,7 @@ class _NoNames(AbstractResolver):
         pass
 
 
+@row("api-half-open")
 @pytest.mark.parametrize(
     ("request_of", "expected"), [(read, Unreachable), (change, UnknownOutcome)]
 )
@@ -240,6 +242,7 @@ async def test_a_read_that_is_refused_is_not_tried_again(calls_to: CallsTo) -> N
     assert len(api.lines) == 1
 
 
+@row("api-5xx")
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 async def test_a_change_that_fails_with_5xx_has_an_unknown_outcome(
     calls_to: CallsTo, status: int

@@ -16,6 +16,7 @@ from diskcsi.providers.alibaba.credentials import (
 )
 from diskcsi.providers.alibaba.settings import AlibabaSettings
 from diskcsi.settings import fill
+from tests.rows import row
 
 
 @pytest.fixture
@@ -121,6 +122,7 @@ def test_settings_never_show_their_secrets() -> None:
     assert "hush" not in repr(settings)
 
 
+@row("credentials-expire")
 async def test_a_cloud_goes_on_with_the_rotated_key(
     world: Cloud, secret: Path, told: list[CloudCall]
 ) -> None:
