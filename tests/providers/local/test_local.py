@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import fcntl
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,7 +26,8 @@ from diskcsi.model.errors import (
 )
 from diskcsi.model.ids import NodeId, SnapshotId, VolumeId
 from diskcsi.model.volume import DiskSpec, SnapshotSpec
-from diskcsi.providers.local import loops
+from diskcsi.providers.local import cloud as local_cloud
+from diskcsi.providers.local import loops, store
 from diskcsi.providers.local.cloud import LocalCloud
 from diskcsi.providers.local.copying import can_clone
 from diskcsi.providers.local.rules import FILES, rules_for
@@ -58,6 +64,16 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 def cloud(directory: Path) -> LocalCloud:
     """A fresh directory with two nodes."""
     return cloud_in(directory)
+
+
+@pytest.fixture
+def foreign_lock(directory: Path) -> Iterator[int]:
+    """The directory's lock, taken by somebody else; closing it frees it."""
+    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    yield lock
+    with suppress(OSError):
+        os.close(lock)
 
 
 @pytest.fixture
@@ -172,6 +188,64 @@ async def test_a_full_filesystem_takes_nothing_half_made(small: Path) -> None:
     with pytest.raises(Exhausted, match="No space left"):
         await cloud.create_snapshot(spec)
     assert list((small / "snapshots").iterdir()) == []
+
+
+async def test_an_order_that_fails_at_its_very_end_leaves_no_record(
+    cloud: LocalCloud, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record without an image would be a disk without a file."""
+    flush = store._flush
+
+    def full(path: Path) -> None:
+        if path.is_dir():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(path)
+
+    monkeypatch.setattr(store, "_flush", full)
+    with pytest.raises(Exhausted, match="No space left"):
+        await cloud.create_disk(order())
+    assert list((directory / "disks").iterdir()) == []
+
+
+async def test_a_change_waits_for_the_lock(cloud: LocalCloud, foreign_lock: int) -> None:
+    """Most holders are done in a moment."""
+    asyncio.get_running_loop().call_later(0.1, os.close, foreign_lock)
+    volume_id = await cloud.create_disk(order())
+    assert set(await cloud.get_disks([volume_id])) == {volume_id}
+
+
+async def test_a_change_that_gets_no_lock_says_who_has_it(
+    cloud: LocalCloud, directory: Path, foreign_lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for again, and an operator can look for the holder."""
+    del foreign_lock
+    monkeypatch.setattr(local_cloud, "LOCK_WAIT_S", 0.0)
+    with pytest.raises(Pending, match=f"holds the lock {directory}/lock"):
+        await cloud.create_disk(order())
+
+
+@pytest.mark.host
+def test_a_process_ends_while_another_has_the_lock(cloud: LocalCloud, foreign_lock: int) -> None:
+    """Neither the check nor a change leaves a thread behind that an end would wait for."""
+    freed = threading.Event()
+
+    def free() -> None:
+        freed.set()
+        os.close(foreign_lock)
+
+    async def give_up() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await cloud.create_disk(order())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await cloud.check()
+
+    rescue = threading.Timer(3.0, free)  # a failure shall end as well
+    rescue.start()
+    asyncio.run(give_up())  # its end waits for the threads
+    rescue.cancel()
+    assert not freed.is_set()
 
 
 @pytest.mark.host

@@ -1,7 +1,7 @@
 """The cloud that is a directory: every answer is read from files and from the kernel.
 
 Changes take a lock that other processes respect, so that two controllers on one directory do no
-harm. What the kernel says of loop devices is the truth about attachments: after a reboot there
+harm. Nobody waits for it in a thread, which no cancellation would end. What the kernel says of loop devices is the truth about attachments: after a reboot there
 are none, whatever links are left.
 """
 
@@ -57,6 +57,12 @@ CAPABILITIES: Final = frozenset({Capability.EXPAND, Capability.SNAPSHOTS, Capabi
 READ_BATCH: Final = 100
 """Files are read one by one, so any number would do."""
 
+LOCK_WAIT_S: Final = 5.0
+"""A change takes milliseconds, unless it copies an image, which callers wait for by asking again."""
+
+LOCK_PAUSE_S: Final = 0.05
+"""Between two tries to take the lock."""
+
 
 class LocalCloud:
     """Disks in one directory."""
@@ -65,6 +71,7 @@ class LocalCloud:
         self._settings = settings
         self._observer = observer
         self._root = Path(settings.directory).resolve()  # as the kernel tells of backing files
+        self._lock_file = self._root / "lock"
         self._disks = Shelf(self._root / "disks", "l")
         self._snapshots = Shelf(self._root / "snapshots", "s")
         self._held = Holding(
@@ -178,19 +185,29 @@ class LocalCloud:
         return await self._read("list_snapshots", page)
 
     async def _read(self, action: str, read: Callable[[], Answer]) -> Answer:
-        return await asyncio.to_thread(self._observed, action, read, mutating=False)
+        with self._observed(action, mutating=False):
+            return await asyncio.to_thread(read)
 
     async def _change(self, action: str, change: Callable[[], Answer]) -> Answer:
-        def locked() -> Answer:
-            with self._lock():
-                return change()
+        def attempt() -> tuple[Answer, ...]:
+            with self._lock() as taken:
+                return (change(),) if taken else ()
 
-        return await asyncio.to_thread(self._observed, action, locked, mutating=True)
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + LOCK_WAIT_S
+        with self._observed(action, mutating=True):
+            while not (answer := await asyncio.to_thread(attempt)):
+                if loop.time() >= deadline_s:
+                    raise Pending(f"{action}: another change holds the lock {self._lock_file}")
+                await asyncio.sleep(LOCK_PAUSE_S)
+        return answer[0]
 
-    def _observed(self, action: str, work: Callable[[], Answer], *, mutating: bool) -> Answer:
-        begun_s, code = time.monotonic(), "OK"
+    @contextmanager
+    def _observed(self, action: str, *, mutating: bool) -> Iterator[None]:
+        begun_s, code = time.monotonic(), "lost"
         try:
-            return work()
+            yield
+            code = "OK"
         except DiskError as error:
             code = type(error).__name__
             raise
@@ -209,19 +226,28 @@ class LocalCloud:
             )  # fmt: skip
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
-        self._root.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def _lock(self) -> Iterator[bool]:
+        """Whether the lock was free, and is ours now."""
+        lock = self._open_lock()
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            yield False
+            return
+        try:
+            yield True
         finally:
             os.close(lock)
 
+    def _open_lock(self) -> int:
+        self._root.mkdir(parents=True, exist_ok=True)
+        return os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
     def _check(self) -> None:
-        with self._lock():
-            if not loops.CONTROL.exists():
-                raise WrongState(f"{loops.CONTROL} is missing: load the kernel module loop")
+        os.close(self._open_lock())  # not taken: a long copy under it is no fault
+        if not loops.CONTROL.exists():
+            raise WrongState(f"{loops.CONTROL} is missing: load the kernel module loop")
 
     def _told(self, record: Record) -> Disk:
         holders = self._held.by(record)

@@ -114,7 +114,7 @@ class Shelf:
             _flush(image)  # a record must never outlive a power cut that its image doesn't
             self.tell(record)
         except OSError:
-            image.unlink(missing_ok=True)  # it may have filled the filesystem
+            self.drop(record.id)  # it may have filled the filesystem, and even have its record
             raise
 
     def tell(self, record: Record) -> None:
