@@ -338,7 +338,7 @@ async def test_a_missing_mkfs_or_type_is_told(node: Machine) -> None:
     """Options that mkfs refuses come back as its words, and the disk stays blank."""
     request = node.plug("options").stage(node.staging)
     with pytest.raises(WrongState, match=r"can't be formatted: mkfs.ext4 ended with 1"):
-        await node.stager.stage(replace(request, volume_context={"mkfsOptions": "--no-such"}))
+        await node.stager.stage(replace(request, volume_context={"mkfsOptions": "-b 999"}))
     await node.stager.stage(request)
     assert node.mounts() == [str(node.staging)]
 

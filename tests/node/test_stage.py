@@ -57,6 +57,14 @@ async def test_the_class_may_choose_the_options_of_mkfs(node: Machine) -> None:
     assert disk.done == ["make ext4 -N 1000"]
 
 
+async def test_a_class_can_not_lead_mkfs_to_another_device(node: Machine) -> None:
+    """Volumes older than the schema's rule carry what their class said then."""
+    disk = node.host.plug("one")
+    with pytest.raises(InvalidArgument, match=r"d-one is not .* '/dev/vdb' is no option's value"):
+        await node.stager.stage(replace(STAGE, volume_context={"mkfsOptions": "-F /dev/vdb"}))
+    assert (disk.done, node.host.marks) == ([], {})
+
+
 async def test_a_filesystem_that_is_there_is_kept(node: Machine) -> None:
     """A second staging, after any pause, checks and mounts what the first one made."""
     disk = node.host.plug("one", filesystem="ext4")

@@ -16,7 +16,8 @@ from diskcsi.model.blank import (
     judge,
     same_family,
 )
-from diskcsi.model.errors import WrongState
+from diskcsi.model.errors import InvalidArgument, WrongState
+from diskcsi.model.mkfs import why_not
 from diskcsi.model.publish import SIZE_KEY
 from diskcsi.node.deps import NodeDeps
 from diskcsi.node.requests import Stage
@@ -48,6 +49,7 @@ class Preparer:
         """The filesystem on the device: found, checked and grown, or newly made.
 
         Raises:
+            InvalidArgument: the class gives mkfs an option that may lead to another device.
             WrongState: the device is not proved to be the disk, neither proved blank nor soundly
                 formatted, or carries another filesystem; nothing on it was changed.
         """
@@ -120,7 +122,7 @@ class Preparer:
                 hint="use it once with a mode that may write",
             )
         fs_type = wanted or self._deps.default_fs_type
-        given = request.volume_context.get(MKFS_OPTIONS_KEY, "").split()
+        given = _mkfs_words(request, fs_type)
         await self._mark(request, device, fs_type)
         await self._deps.filesystems.make(device, fs_type, given or None)
         return fs_type
@@ -141,6 +143,18 @@ def expected(request: Stage, rules: DeviceRules) -> Expected:
         serial=rules.serial(request.volume_id, request.publish_context),
         size_bytes=_size_told(request.publish_context),
     )
+
+
+def _mkfs_words(request: Stage, fs_type: str) -> list[str]:
+    """Judged here too: a volume may be older than what its class may say today."""
+    words = request.volume_context.get(MKFS_OPTIONS_KEY, "").split()
+    if words and (why := why_not(fs_type, words)):
+        raise InvalidArgument(
+            f"disk {request.volume_id} is not formatted with {MKFS_OPTIONS_KEY}"
+            f" {' '.join(words)!r}: {why}",
+            hint="nothing on it was changed; make a new volume by a corrected class",
+        )
+    return words
 
 
 def _size_told(context: Mapping[str, str]) -> int | None:

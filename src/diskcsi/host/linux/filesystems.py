@@ -53,7 +53,7 @@ class LinuxFilesystems:
                 f" allowed are {', '.join(DEFAULT_OPTIONS)}"
             )
         given = DEFAULT_OPTIONS[fs_type] if options is None else tuple(options)
-        done = await run([f"mkfs.{fs_type}", *given, device.path], timeout_s=self._tool_s)
+        done = await run([f"mkfs.{fs_type}", *given, "--", device.path], timeout_s=self._tool_s)
         if done.code:
             raise done.failure(f"{device.path} can't be formatted")
 

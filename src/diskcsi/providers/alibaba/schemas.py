@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from diskcsi.model.mkfs import why_never
 from diskcsi.model.schema import Key, Refused, Schema, boolean, comma_list, integer, one_of
 from diskcsi.providers.alibaba.categories import CATEGORIES, DEFAULT_CATEGORIES, LEVELS, UNSERVED
 
@@ -31,6 +32,12 @@ def _tags(text: str) -> Mapping[str, str]:
             raise Refused("allowed is a comma list of key:value")
         tags[key] = value
     return tags
+
+
+def _mkfs_options(text: str) -> str:
+    if why := why_never(text.split()):
+        raise Refused(why)
+    return text
 
 
 def _not_served(why: str, *names: str) -> tuple[Key, ...]:
@@ -83,7 +90,10 @@ VOLUME_SCHEMA: Final = Schema(
             name="volumeSizeAutoAvailable", parse=boolean(), default=False,
             help=f"make a size below {ROUNDED_UP_GIB} GiB, or below the category's smallest, that",
         ),
-        Key(name="mkfsOptions", default="", help="options for mkfs; they replace the default ones"),
+        Key(
+            name="mkfsOptions", parse=_mkfs_options, default="",
+            help="options for mkfs that name no device; they replace the default ones",
+        ),
         Key(name="omitfsck", parse=boolean(), default=False, help="mount without a check"),
         Key(
             name="readOnly", parse=boolean(), default=False, help="has no effect",
