@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from diskcsi_folder import FolderSettings
 
 ID = re.compile(r"vol-([0-9a-f]{20})")
+LOSETUP_S = 10.0  # it takes milliseconds, unless the kernel is stuck
 
 
 class FolderCloud(NoSnapshots):
@@ -234,7 +235,15 @@ async def _losetup(*arguments: str) -> str:
     process = await asyncio.create_subprocess_exec(
         "losetup", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    output, errors = await process.communicate()
+    try:
+        async with asyncio.timeout(LOSETUP_S):
+            output, errors = await process.communicate()
+    except TimeoutError as error:
+        raise UnknownOutcome(f"losetup {' '.join(arguments)}: no end in {LOSETUP_S} s") from error
+    finally:
+        if process.returncode is None:  # it is late, or nobody waits for it any more
+            process.kill()
+            await process.wait()
     if process.returncode:
         raise UnknownOutcome(f"losetup {' '.join(arguments)}: {errors.decode().strip()}")
     return output.decode().strip()
