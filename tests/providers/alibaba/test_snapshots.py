@@ -327,7 +327,8 @@ def _encoded(told: object) -> str:
     ["x", "invalid-token", "ü", "====", _encoded("text"), _encoded(7), _encoded(["a"]),
      _encoded(["a", 1, 2]), _encoded({"a": 1, "b": 2}), _encoded(["a", -1]), _encoded(["a", 1.5]),
      _encoded([["a"], 1]), _encoded(["a", 10**9]), _encoded([None, 0]),
-     base64.urlsafe_b64encode(b'["", 1e999]').decode(), _encoded(["not-of-the-cloud", 0])],
+     base64.urlsafe_b64encode(b'["", 1e999]').decode(),
+     base64.urlsafe_b64encode(b"[" * 200_000).decode(), _encoded(["not-of-the-cloud", 0])],
 )  # fmt: skip
 async def test_a_token_of_another_hand_is_refused(
     ecs: EcsCloud, disk: VolumeId, token: str

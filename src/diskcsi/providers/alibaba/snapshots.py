@@ -159,7 +159,7 @@ def _position(token: str) -> tuple[str, int]:
         return "", 0
     try:
         cursor, skip = json.loads(base64.urlsafe_b64decode(token.encode()))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InvalidToken("starting_token is none of this driver's") from error
     if not isinstance(cursor, str) or not isinstance(skip, int) or not 0 <= skip < READ_BATCH:
         raise InvalidToken("starting_token is none of this driver's")
