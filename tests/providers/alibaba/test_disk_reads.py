@@ -165,6 +165,14 @@ async def test_a_disk_of_the_first_kind_of_sharing_is_not_taken_for_free(
     assert (await read_one(calls_to, answer)).attached_to == {"i-1"}
 
 
+async def test_a_holder_of_a_new_kind_is_a_holder(calls_to: CallsTo) -> None:
+    """The cloud invents machines; a disk that one of them holds is not free, and not unreadable."""
+    holder = {"InstanceId": "e01-cn-xyz"}
+    disk = await read_one(calls_to, told_disk(Attachments={"Attachment": [holder]}))
+
+    assert disk.attached_to == {"e01-cn-xyz"}
+
+
 @pytest.mark.parametrize(
     ("status", "held", "expected"),
     [

@@ -20,6 +20,7 @@ from diskcsi.providers.alibaba.shapes import (
     tag_list,
     tags_of,
     told_id,
+    told_text,
     wrapped,
 )
 from diskcsi.providers.alibaba.tokens import client_token
@@ -204,8 +205,11 @@ def _disk(told: Mapping[str, Any]) -> Disk:
 
 
 def _holders(told: Mapping[str, Any]) -> list[str]:
-    """Attachments alone is the truth: the one InstanceId of a disk that several hold is empty."""
+    """Attachments alone is the truth: the one InstanceId of a disk that several hold is empty.
+
+    Who holds a disk needn't be a machine of a known kind; what counts is that it isn't free.
+    """
     holders = wrapped(told, "Attachments", "Attachment")
     if told.get("MultiAttach") == SHARED:
         holders += wrapped(told, "MountInstances", "MountInstance")
-    return [told_id(INSTANCE_ID, one, "InstanceId") for one in holders]
+    return [told_text(one, "InstanceId") for one in holders]

@@ -36,8 +36,20 @@ def told_id(form: re.Pattern[str], told: Mapping[str, Any], member: str) -> str:
     Raises:
         KeyError, ValueError: it tells none, or something else; `understood` explains it.
     """
+    value = told_text(told, member)
+    if not form.fullmatch(value):
+        raise ValueError(f"{member} is {value!r}, which is no id")
+    return value
+
+
+def told_text(told: Mapping[str, Any], member: str) -> str:
+    """A text of any form that an answer tells, such as the id of a machine of a new kind.
+
+    Raises:
+        KeyError, ValueError: it tells none, or an empty one; `understood` explains it.
+    """
     value = told[member]
-    if not isinstance(value, str) or not form.fullmatch(value):
+    if not isinstance(value, str) or not value:
         raise ValueError(f"{member} is {value!r}, which is no id")
     return value
 
