@@ -99,6 +99,18 @@ async def test_a_mounted_filesystem_grows(node: Machine, fs_type: str) -> None:
     assert (sizes, told.total_bytes > 900 * MIB) == ([1024 * MIB] * 2, True)
 
 
+@pytest.mark.parametrize("fs_type", ["xfs", "btrfs"])
+async def test_a_repeated_staging_grows_what_is_mounted(node: Machine, fs_type: str) -> None:
+    """The first one may have ended before the growth; a third finds nothing to do."""
+    disk = node.plug("again")
+    await node.stager.stage(disk.stage(node.staging, fs_type))
+    disk.grow(1024)
+    for _ in range(2):
+        await node.stager.stage(disk.stage(node.staging, fs_type))
+    told = await node.stats.usage(disk.volume_id, str(node.staging))
+    assert told.total_bytes > 900 * MIB
+
+
 async def test_a_mounted_ext4_grows_where_the_kernel_allows_it(node: Machine) -> None:
     """Where it does not, the refusal says why and when it will grow; both are tested by machine."""
     disk = node.plug("ext")

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from diskcsi.aio.flights import FlightConflict, Flights
 from diskcsi.aio.locks import KeyedLock
-from diskcsi.model.errors import Pending
+from diskcsi.model.errors import Broken, DiskError, Pending
 from diskcsi.model.ids import VolumeId
 from diskcsi.ports.host import BlockDevices, Device, Filesystems, FormatMarks, Mount, Mounts
 from diskcsi.ports.provider import DeviceRules
@@ -50,11 +50,19 @@ class NodeDeps:
 
         Raises:
             Pending: the same operation runs with other arguments.
+            Broken: a bug ended the work; a format, a mount or a bind may have begun.
         """
 
         async def alone() -> Result:
             async with self.volumes.hold(volume_id):
-                return await work()
+                try:
+                    return await work()
+                except (DiskError, TimeoutError):
+                    raise
+                except Exception as bug:
+                    raise Broken(
+                        f"internal error in the middle of {operation} of volume {volume_id}"
+                    ) from bug
 
         try:
             return await self.flights.do(

@@ -12,7 +12,7 @@ from diskcsi.model.blank import (
     identity_doubts,
 )
 from diskcsi.model.capabilities import MountAccess
-from diskcsi.model.errors import AlreadyExists, InvalidArgument, WrongState
+from diskcsi.model.errors import AlreadyExists, DiskError, InvalidArgument, Pending, WrongState
 from diskcsi.model.ids import VolumeId
 from diskcsi.node.deps import NodeDeps
 from diskcsi.node.flags import made_for, mount_options
@@ -35,9 +35,10 @@ class Stager:
 
         Raises:
             InvalidArgument: the disk has no serial by which to recognize it.
-            Pending: the device did not appear yet.
+            Pending: the device did not appear yet, or the volume is mounted and can't grow.
             WrongState: the device is not proved to be the disk, not proved blank, or carries
-                another filesystem than asked for; nothing on it was changed.
+                another filesystem than asked for; nothing on it was changed. Or it can't be
+                mounted or grown; then nothing is mounted.
             AlreadyExists: the volume is staged there in another way.
         """
         await self._deps.fly(
@@ -129,6 +130,7 @@ class Stager:
         there = await self._deps.living_mount_at(request.staging_path)
         if there is not None:
             _refuse_other_staging(request, access, there, device)
+            await self._grow_staged(request, device, there)
             return
         raw = await self._deps.living_mount_at(raw_path(request.staging_path, request.volume_id))
         if raw is not None:
@@ -141,7 +143,28 @@ class Stager:
         await self._deps.mounts.make_directory(request.staging_path)
         await self._deps.mounts.mount(device, request.staging_path, fs_type, options)
         if "ro" not in options:
-            await self._grow_mounted(device, fs_type, request.staging_path)
+            await self._grow_or_undo(device, fs_type, request.staging_path)
+
+    async def _grow_staged(self, request: Stage, device: Device, there: Mount) -> None:
+        """An earlier call may have ended between mounting and growing."""
+        if there.read_only:
+            return
+        try:
+            await self._grow_mounted(device, there.fs_type, there.path)
+        except DiskError as failure:  # a final one would say that nothing is mounted
+            raise Pending(
+                f"volume {request.volume_id} is staged, and its filesystem can't grow: {failure}"
+            ) from failure
+
+    async def _grow_or_undo(self, device: Device, fs_type: str, path: str) -> None:
+        try:
+            await self._grow_mounted(device, fs_type, path)
+        except DiskError as failure:
+            try:
+                await self._deps.mounts.unmount(path)
+            except DiskError as stuck:
+                raise Pending(f"{failure}; and {path} stays mounted: {stuck}") from failure
+            raise
 
     async def _grow_mounted(self, device: Device, fs_type: str, path: str) -> None:
         filesystems = self._deps.filesystems

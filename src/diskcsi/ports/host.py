@@ -195,7 +195,12 @@ class Mounts(Protocol):
         ...
 
     async def bind(self, source: str, path: str, *, read_only: bool) -> None:
-        """Show what is at `source` at `path` too."""
+        """Show what is at `source` at `path` too.
+
+        Raises:
+            WrongState: it can't be shown, or not read-only; nothing is mounted then.
+            Pending: it is mounted, and can neither be made read-only nor unmounted.
+        """
         ...
 
     async def unmount(self, path: str) -> None:

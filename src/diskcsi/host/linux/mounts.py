@@ -11,7 +11,7 @@ from typing import Final
 
 from diskcsi.host.linux import mountinfo
 from diskcsi.host.linux.run import Done, run
-from diskcsi.model.errors import WrongState
+from diskcsi.model.errors import DiskError, Pending, WrongState
 from diskcsi.ports.host import Device, Mount
 
 NODE_FILESYSTEMS: Final = frozenset({"devtmpfs", "tmpfs"})
@@ -44,11 +44,17 @@ class LinuxMounts:
             raise done.failure(f"{source} can't be shown at {path}")
         if not read_only:
             return
-        # of a path alone, mount(8) looks its other options up and keeps them
-        done = await run(["mount", "-o", "remount,bind,ro", "--", path])
-        if done.code:
-            await self.unmount(path)
-            raise done.failure(f"{path} can't be made read-only")
+        try:
+            # of a path alone, mount(8) looks its other options up and keeps them
+            done = await run(["mount", "-o", "remount,bind,ro", "--", path])
+            if done.code:
+                raise done.failure(f"{path} can't be made read-only")
+        except (DiskError, TimeoutError) as failure:
+            try:
+                await self.unmount(path)
+            except DiskError as stuck:
+                raise Pending(f"{failure}; and it stays mounted, writable: {stuck}") from failure
+            raise
 
     async def unmount(self, path: str) -> None:
         """Unmount; never by force and never lazily, since both hide who still writes."""
