@@ -75,9 +75,15 @@ class Formatted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """Neither is proved; the reasons say which facts stand against it."""
+    """Neither is proved; the reasons say which facts stand against it.
+
+    Attributes:
+        outdated: whether nothing stands against a blank device but the size that its attachment
+            tells, and a new attachment tells it anew.
+    """
 
     reasons: tuple[str, ...]
+    outdated: bool = False
 
 
 Verdict: TypeAlias = Blank | Formatted | Refused
@@ -95,8 +101,11 @@ def judge(facts: DeviceFacts, expected: Expected) -> Verdict:
     if facts.filesystem:
         doubts = tuple(_filesystem_doubts(facts, facts.filesystem))
         return Refused(reasons=doubts) if doubts else Formatted(fs_type=facts.filesystem)
-    doubts = tuple(_blankness_doubts(facts, expected))
-    return Refused(reasons=doubts) if doubts else Blank()
+    outdated = tuple(_size_doubts(facts, expected))
+    doubts = tuple(_blankness_doubts(facts))
+    if outdated or doubts:
+        return Refused(reasons=outdated + doubts, outdated=not doubts)
+    return Blank()
 
 
 def is_half_made(facts: DeviceFacts, expected: Expected, fs_type: str) -> bool:
@@ -150,11 +159,18 @@ def _filesystem_doubts(facts: DeviceFacts, fs_type: str) -> Iterator[str]:
         yield from _use_doubts(facts)
 
 
-def _blankness_doubts(facts: DeviceFacts, expected: Expected) -> Iterator[str]:
+def _size_doubts(facts: DeviceFacts, expected: Expected) -> Iterator[str]:
+    """Of a device that isn't smaller than told."""
     if expected.size_bytes is None:
-        yield "the attachment tells no size to compare: detach the volume and attach it again"
+        yield "the attachment tells no size to compare"
     elif facts.size_bytes != expected.size_bytes:
-        yield f"it has {facts.size_bytes} bytes, expected exactly {expected.size_bytes}"
+        yield (
+            f"it has {facts.size_bytes} bytes, expected exactly {expected.size_bytes}:"
+            " the disk has grown since it was attached"
+        )
+
+
+def _blankness_doubts(facts: DeviceFacts) -> Iterator[str]:
     if facts.filesystem is None:
         yield "its content can't be identified"
     yield from _presence_doubts(facts, "signatures", "partitions", "holders", "mounts")

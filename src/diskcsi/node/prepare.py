@@ -35,6 +35,12 @@ UNTOUCHED: Final = (
 """Without a note of this very attachment, a half-made filesystem can't be told from somebody's
 data, so a person has to decide."""
 
+OUTDATED: Final = (
+    "nothing on it was changed; detach the volume and attach it again, as by stopping its pods until"
+    " it is detached"
+)
+"""A new attachment tells the size as it is, and then the device can be proved blank."""
+
 OMIT_CHECK_KEY: Final = "omitfsck"
 """`true` in the volume's context: mount without a check."""
 
@@ -58,7 +64,7 @@ class Preparer:
             raise WrongState(
                 f"device {device.path} of disk {request.volume_id} is left alone:"
                 f" {'; '.join(verdict.reasons)}",
-                hint=UNTOUCHED,
+                hint=OUTDATED if verdict.outdated else UNTOUCHED,
             )
         read_only = request.capability.mode.read_only
         if isinstance(verdict, Blank):
