@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from diskcsi.controller.deps import Timing
 from diskcsi.controller.requests import CreateSnapshot, ListSnapshots
 from diskcsi.model.capabilities import Capability
 from diskcsi.model.errors import (
@@ -330,3 +331,39 @@ async def test_a_source_that_is_still_being_made_is_refused(rig: Rig) -> None:
     disk = rig.given_disk(state=DiskState.CREATING)
     with pytest.raises(WrongState):
         await rig.snapshot(disk.id)
+
+
+async def test_a_snapshot_that_the_cloud_accepted_is_waited_for_and_not_made_again(
+    rig: Rig, volume_id: VolumeId
+) -> None:
+    """Reads that lag prove no absence, so its token stays the only one."""
+    rig.cloud.state.latency.show_s = 20.0
+    snapshot = await rig.snapshot(volume_id)
+    assert [one.id for one in snapshots(rig)] == [snapshot.id]
+
+
+async def test_a_cloud_whose_reads_show_nothing_is_asked_for_one_more_snapshot_at_most(
+    rig: Rig, volume_id: VolumeId
+) -> None:
+    """What is broken is told with the id, and the caller goes on asking."""
+    rig.cloud.state.latency.show_s = 10_000.0
+    with pytest.raises(Pending, match="snap-0002"):
+        await rig.snapshot(volume_id)
+    assert len(snapshots(rig)) == 2
+
+
+async def test_a_snapshots_doubt_is_kept_when_the_flight_ends_in_the_middle_of_the_order(
+    rig: Rig, volume_id: VolumeId
+) -> None:
+    """The next call looks before it passes a refusal on, and finds what was made."""
+    latency = rig.cloud.state.latency
+    await rig.snapshot(volume_id, "before")
+    await asyncio.sleep(60)
+    latency.call_s, latency.show_s = 6.0, 4.0
+    hasty = replace(rig, deps=replace(rig.deps, timing=Timing(flight_s=10.0)))
+    with pytest.raises(TimeoutError):
+        await hasty.snapshot(volume_id)
+    latency.call_s = 0.0
+    rig.cloud.faults.refuse("create_snapshot", Exhausted("quota"))
+    snapshot = await rig.snapshot(volume_id)
+    assert [one.id for one in snapshots(rig) if one.name == "snapshot-1"] == [snapshot.id]

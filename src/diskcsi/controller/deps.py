@@ -35,12 +35,16 @@ class Timing:
         retry_first_s: the pause after a first refusal such as a busy node.
         retry_max_s: the longest pause; a cloud's per-minute windows need no longer one.
         settle_s: how long a disk that was just made may stay unseen by a search for its name.
+        hidden_s: how long an id that the cloud answered may stay unseen before it is taken for one
+            that was deleted long ago. Much longer than `settle_s`: reads that lag are the likelier
+            reason, and mistaking them makes a second disk. Well below `flight_s`.
     """
 
     flight_s: float = 300.0
     retry_first_s: float = 0.2
     retry_max_s: float = 5.0
     settle_s: float = 5.0
+    hidden_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

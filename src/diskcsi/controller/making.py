@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from diskcsi.controller.deps import Deps
-from diskcsi.controller.naming import OPEN
+from diskcsi.controller.deps import Deps, Timing
+from diskcsi.controller.naming import OPEN, NeverShownError
 from diskcsi.model.errors import DiskError, InUse, NotFound, Pending
 from diskcsi.model.ids import VolumeId
 from diskcsi.model.volume import Disk, DiskState
@@ -27,16 +27,12 @@ class TakenAwayError(Exception):
     """A disk was there and is gone: whoever deleted it may not want another one."""
 
 
-class _NeverShownError(Exception):
-    """A disk was deleted before: a token still answers its id."""
-
-
 class _Making:
     """Watches a disk until it is made, has failed, or is unseen for longer than reads may lag."""
 
-    def __init__(self, volume_id: VolumeId, *, settle_s: float, shown: bool) -> None:
+    def __init__(self, volume_id: VolumeId, *, timing: Timing, shown: bool) -> None:
         self._volume_id = volume_id
-        self._settle_s = settle_s
+        self._timing = timing
         self._shown = shown
         self._seen_s = asyncio.get_running_loop().time()
 
@@ -45,11 +41,11 @@ class _Making:
         if disk is not None:
             self._shown, self._seen_s = True, now_s
             return disk.state in ENDS
-        if now_s < self._seen_s + self._settle_s:
+        if now_s < self._seen_s + (self._timing.settle_s if self._shown else self._timing.hidden_s):
             return False
         if self._shown:
             raise TakenAwayError(f"disk {self._volume_id} was deleted while it was made")
-        raise _NeverShownError  # the time is none to learn from
+        raise NeverShownError(self._volume_id)  # the time is none to learn from
 
 
 class DiskMaker:
@@ -59,20 +55,19 @@ class DiskMaker:
         self._deps = deps
 
     async def lasting(self, disk: Disk, *, fresh: bool) -> Disk | None:
-        """The disk once it is ready for use; None when it failed, or never shows.
+        """The disk once it is ready for use; None when it failed.
 
-        A disk that failed while it was made holds nothing: its husk is deleted. One that never
-        shows was deleted before: its token still answers its id.
+        A disk that failed while it was made holds nothing: its husk is deleted. `fresh` says that
+        the cloud has just answered its id, and no read has shown it yet.
+
+        Raises:
+            TakenAwayError: it was there and is gone.
+            NeverShownError: it is fresh, and no read showed it for `hidden_s`.
         """
         made: Disk | None = disk
         if disk.state not in ENDS:
-            making = _Making(disk.id, settle_s=self._deps.timing.settle_s, shown=not fresh)
-            try:
-                made = await self._deps.disks.wait(
-                    disk.id, making.is_over, kind="create", fresh=fresh
-                )
-            except _NeverShownError:
-                return None
+            making = _Making(disk.id, timing=self._deps.timing, shown=not fresh)
+            made = await self._deps.disks.wait(disk.id, making.is_over, kind="create", fresh=fresh)
         if made is None or made.state is not DiskState.FAILED:
             return made
         await self._delete_husk(made)

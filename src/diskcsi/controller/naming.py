@@ -4,6 +4,12 @@ Volumes and snapshots are made alike: ask the cloud; and after any answer that l
 open, look for the name before anything else is done or said. While the object may exist only
 `Pending`, `UnknownOutcome`, `Throttled` and `TimeoutError` leave here, which callers take as "not
 over" (CSI spec, CreateVolume errors; the sidecars' finality).
+
+An answered id that no read shows has two reasons. Reads lag, and the object is there; or it was
+deleted long ago, and its token still answers its id. The second is believed only after `hidden_s`
+without a sight of it and a last look for the name, and once before the caller hears of it: the next
+attempt's token may make a second object. If that one isn't shown either, reads may be what is
+broken, and `Pending` names the id; the next flight goes on from there.
 """
 
 from __future__ import annotations
@@ -32,6 +38,18 @@ OPEN: Final = (Pending, UnknownOutcome, Throttled, TimeoutError)
 """After these the same request is simply made again: it carries a token, so it makes one object."""
 
 
+class NeverShownError(Exception):
+    """The cloud answered an id, and no read showed it for `hidden_s`.
+
+    Attributes:
+        object_id: what was answered.
+    """
+
+    def __init__(self, object_id: str) -> None:
+        super().__init__(f"the cloud answered {object_id}, and no read shows it")
+        self.object_id = object_id
+
+
 class OneForName(Generic[Made]):
     """Makes the one object of a name.
 
@@ -39,9 +57,10 @@ class OneForName(Generic[Made]):
         key: names the object among all that are made.
         find: the object of this name, None if the cloud shows none; raises `AlreadyExists` if
             the name belongs to one that doesn't fit.
-        create: asks the cloud, for the attempt of this number; None when what that attempt
-            made is gone for good. The number rises only when reads have proved that an attempt
-            made nothing, or nothing that lasted, and its token is spent.
+        create: asks the cloud, for the attempt of this number, and waits for what it made; None
+            when that is gone for good. Raises `NeverShownError` if it doesn't show. The number
+            rises only when reads have told that an attempt made nothing, or nothing that lasted,
+            and its token is spent.
     """
 
     def __init__(
@@ -63,16 +82,21 @@ class OneForName(Generic[Made]):
         Raises:
             DiskError: what the cloud refused with, once surely nothing exists.
         """
-        settle_s = self._deps.timing.settle_s
-        in_doubt = self._deps.doubts.about(self._key, settle_s=settle_s)
-        attempt = 0
+        doubts = self._deps.doubts
+        in_doubt = doubts.about(self._key, settle_s=self._deps.timing.settle_s)
+        attempt = doubts.attempts.get(self._key, 0)
+        given_up = False
         async for _ in self._deps.attempts():
             try:
-                made = await self._create(attempt)
+                made = await self._ask(attempt)
             except OPEN:
                 in_doubt = True
-                self._deps.doubts.note(self._key, settle_s=settle_s)
                 made = await self._find()
+            except NeverShownError as unseen:
+                made = await self._find_unseen(unseen, given_up=given_up)
+                attempt += 1
+                in_doubt = given_up = True
+                doubts.attempts[self._key] = attempt
             except AlreadyExists:
                 made = await self._find_settled()
                 attempt += 1
@@ -83,6 +107,24 @@ class OneForName(Generic[Made]):
             if made is not None:
                 return made
         raise UnknownOutcome("the flight ended before the cloud gave a certain answer")
+
+    async def _ask(self, attempt: int) -> Made | None:
+        try:
+            return await self._create(attempt)
+        except (Exception, asyncio.CancelledError) as end:
+            # a flight may end in the middle of it; only a refusal leaves no doubt
+            if not isinstance(end, DiskError) or isinstance(end, MAYBE_RUNNING):
+                self._deps.doubts.note(self._key, settle_s=self._deps.timing.settle_s)
+            raise
+
+    async def _find_unseen(self, unseen: NeverShownError, *, given_up: bool) -> Made | None:
+        made = await self._find()
+        if made is None and given_up:
+            raise Pending(
+                f"{unseen}, nor the one it answered before",
+                hint="look for it in the cloud's console; the next call goes on from there",
+            ) from unseen
+        return made
 
     async def _find_refused(self, refusal: DiskError, *, in_doubt: bool) -> Made:
         """What an earlier try made although a later one was refused; else the refusal stands."""

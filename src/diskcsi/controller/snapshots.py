@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final, NoReturn
 
 from diskcsi.controller.deps import Deps
-from diskcsi.controller.naming import OPEN, OneForName
+from diskcsi.controller.naming import OPEN, NeverShownError, OneForName
 from diskcsi.controller.requests import CreateSnapshot, ListSnapshots
 from diskcsi.model.capabilities import Capability
 from diskcsi.model.errors import (
@@ -113,7 +113,7 @@ class Snapshotter:
         raise Pending(f"{told} and was deleted", hint="the next try makes a new one")
 
     async def _make(self, spec: SnapshotSpec) -> Snapshot:
-        async def create(attempt: int) -> Snapshot | None:
+        async def create(attempt: int) -> Snapshot:
             numbered = replace(spec, attempt=attempt)
             return await self._appearing(await self._deps.cloud.create_snapshot(numbered))
 
@@ -124,15 +124,17 @@ class Snapshotter:
             create=create,
         ).make()
 
-    async def _appearing(self, snapshot_id: SnapshotId) -> Snapshot | None:
-        """The snapshot that the cloud accepted, once a read shows it; None when it is gone."""
+    async def _appearing(self, snapshot_id: SnapshotId) -> Snapshot:
+        """The snapshot that the cloud accepted, once a read shows it."""
         loop = asyncio.get_running_loop()
-        end_s = loop.time() + self._deps.timing.settle_s
+        end_s = loop.time() + self._deps.timing.hidden_s
         async for _ in self._deps.attempts():
             snapshot = await self._get(snapshot_id)
-            if snapshot is not None or loop.time() >= end_s:
+            if snapshot is not None:
                 return snapshot
-        return None
+            if loop.time() >= end_s:
+                break
+        raise NeverShownError(snapshot_id)
 
     async def _find(self, spec: SnapshotSpec) -> Snapshot | None:
         found = await self._deps.patiently(lambda: self._deps.cloud.find_snapshots(spec.name))
