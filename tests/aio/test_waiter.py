@@ -182,6 +182,31 @@ async def test_waits_cancelled_while_a_look_is_under_way_are_passed_over(
     assert len(remote.looks) == 2
 
 
+async def test_a_key_that_fails_alone_ends_its_own_wait(tasks: TaskGroup) -> None:
+    """A failure of one key is none of the look."""
+
+    async def look(keys: Collection[str]) -> Mapping[str, bool | Exception]:
+        return {"odd": ValueError("no sense"), "sound": True}
+
+    one: Waiter[str, bool] = Waiter(look=look, tasks=tasks, transient=(), random=Random(1))
+    waits = [one.wait(key, is_done, kind="x", fresh=False) for key in ("odd", "sound")]
+    odd, sound = await asyncio.gather(*waits, return_exceptions=True)
+    assert (type(odd), sound) == (ValueError, True)
+
+
+async def test_a_key_that_passingly_fails_alone_is_looked_at_again(tasks: TaskGroup) -> None:
+    """As after a look that failed."""
+    states: list[bool | Exception] = [Throttled(), Throttled(), True]
+
+    async def look(keys: Collection[str]) -> Mapping[str, bool | Exception]:
+        return dict.fromkeys(keys, states.pop(0))
+
+    one: Waiter[str, bool] = Waiter(
+        look=look, tasks=tasks, transient=(Throttled,), random=Random(1)
+    )
+    assert await one.wait("key", is_done, kind="x", fresh=False)
+
+
 async def test_slow_answers_do_not_pile_up_calls(tasks: TaskGroup) -> None:
     """Four looks at most are under way, however slow the remote side is."""
     under_way, most = 0, 0

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Mapping
+
+import pytest
 
 from diskcsi.controller.disks import REMEMBERED_DISKS
+from diskcsi.model.errors import Unreachable
 from diskcsi.model.ids import VolumeId
+from diskcsi.model.volume import Disk
 from tests.controller.rig import Rig
 
 
@@ -47,3 +52,61 @@ async def test_memory_does_not_grow_without_end(rig: Rig) -> None:
     await rig.deps.disks._fetch([disk.id])
     await rig.deps.disks._fetch(ids)
     assert (rig.deps.disks.last_seen(disk.id), rig.deps.disks.last_seen(ids[0])) == (None, disk)
+
+
+@pytest.fixture
+def odd(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> VolumeId:
+    """A disk of which the cloud tells no sense."""
+    odd, read = rig.given_disk("disk-odd").id, rig.cloud.get_disks
+
+    async def get_disks(volume_ids: Collection[VolumeId]) -> Mapping[VolumeId, Disk]:
+        if odd in volume_ids:
+            raise Unreachable("no sense", ids=[odd])
+        return await read(volume_ids)
+
+    monkeypatch.setattr(rig.cloud, "get_disks", get_disks)
+    return odd
+
+
+async def test_a_disk_that_cannot_be_read_fails_no_neighbour(rig: Rig, odd: VolumeId) -> None:
+    """Nor is it absent."""
+    disk, absent = rig.given_disk(), VolumeId("disk-absent")
+    asked = [rig.deps.disks.get(one) for one in (disk.id, odd, absent)]
+    told = await asyncio.gather(*asked, return_exceptions=True)
+    assert (told[0], type(told[1]), told[2]) == (disk, Unreachable, None)
+
+
+async def test_a_disk_that_cannot_be_read_holds_up_no_wait(rig: Rig, odd: VolumeId) -> None:
+    """Its own goes on, for the cloud may tell sense again."""
+    disk = rig.given_disk()
+    async with asyncio.TaskGroup() as tasks:
+        hangs = tasks.create_task(rig.deps.disks.wait(odd, lambda _: True, kind="attach"))
+        async with asyncio.timeout(10):
+            seen = await rig.deps.disks.wait(disk.id, bool, kind="attach")
+        waits_on = not hangs.done()
+        hangs.cancel()
+    assert (seen, waits_on) == (disk, True)
+
+
+async def test_a_disk_that_cannot_be_read_is_not_remembered(rig: Rig, odd: VolumeId) -> None:
+    """What was seen before is no hint any more."""
+    rig.deps.disks._seen[odd] = rig.given_disk()
+    with pytest.raises(Unreachable):
+        await rig.deps.disks.get(odd)
+    assert rig.deps.disks.last_seen(odd) is None
+
+
+async def test_a_failure_of_nobodys_own_is_not_asked_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An outage costs no second call."""
+    calls: list[Collection[VolumeId]] = []
+
+    async def get_disks(volume_ids: Collection[VolumeId]) -> Mapping[VolumeId, Disk]:
+        calls.append(volume_ids)
+        raise Unreachable("no way there")
+
+    monkeypatch.setattr(rig.cloud, "get_disks", get_disks)
+    with pytest.raises(Unreachable):
+        await rig.deps.disks.get(VolumeId("disk-1"))
+    assert len(calls) == 1

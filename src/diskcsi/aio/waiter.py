@@ -50,7 +50,8 @@ class Waiter(Generic[Key, State]):
     """Waits over one remote side.
 
     Args:
-        look: the states by key; a missing key is absent.
+        look: the states by key; a missing key is absent, an exception as a value is that key's
+            own.
         tasks: owns the looks.
         transient: what a look may raise and be taken again.
         max_entries: keys that one look carries at no further cost.
@@ -59,7 +60,7 @@ class Waiter(Generic[Key, State]):
     def __init__(
         self,
         *,
-        look: Callable[[Collection[Key]], Awaitable[Mapping[Key, State]]],
+        look: Callable[[Collection[Key]], Awaitable[Mapping[Key, State | Exception]]],
         tasks: TaskGroup,
         transient: tuple[type[Exception], ...],
         random: Random,
@@ -180,7 +181,15 @@ class Waiter(Generic[Key, State]):
         for wait in waits:
             wait.due_s = now_s
 
-    def _judge(self, wait: _Wait[Key, State], state: State | None, looked_s: float) -> None:
+    def _judge(
+        self, wait: _Wait[Key, State], state: State | Exception | None, looked_s: float
+    ) -> None:
+        if isinstance(state, self._transient):
+            wait.due_s = looked_s + LONGEST_GAP_S
+            return
+        if isinstance(state, Exception):
+            wait.done.set_exception(state)
+            return
         elapsed_s = max(looked_s - wait.begun_s, 0.0)
         try:
             over = wait.until(state)

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from diskcsi.aio.backoff import backoff
 from diskcsi.aio.batcher import Batcher
 from diskcsi.aio.waiter import Waiter
-from diskcsi.controller.reading import looking
+from diskcsi.controller.reading import apart
 from diskcsi.model.errors import Throttled, UnknownOutcome, Unreachable
 from diskcsi.model.ids import SnapshotId, VolumeId
 from diskcsi.model.volume import Disk, Snapshot
@@ -88,16 +88,14 @@ class DiskReader:
 
     async def _fetch_snapshots(
         self, snapshot_ids: Collection[SnapshotId]
-    ) -> Mapping[SnapshotId, Snapshot]:
-        with looking():
-            return await self._cloud.get_snapshots(snapshot_ids)
+    ) -> Mapping[SnapshotId, Snapshot | Exception]:
+        return await apart(self._cloud.get_snapshots, snapshot_ids)
 
-    async def _fetch(self, volume_ids: Collection[VolumeId]) -> Mapping[VolumeId, Disk]:
-        with looking():
-            disks = await self._cloud.get_disks(volume_ids)
+    async def _fetch(self, volume_ids: Collection[VolumeId]) -> Mapping[VolumeId, Disk | Exception]:
+        disks = await apart(self._cloud.get_disks, volume_ids)
         for volume_id in volume_ids:
             self._seen.pop(volume_id, None)
-            if (disk := disks.get(volume_id)) is not None:
+            if isinstance(disk := disks.get(volume_id), Disk):
                 self._seen[volume_id] = disk
         while len(self._seen) > REMEMBERED_DISKS:
             self._seen.popitem(last=False)

@@ -1,10 +1,10 @@
-"""A refusal to look says nothing of what is there."""
+"""What a read that fails says: nothing of what is there, and nothing of its neighbours."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from diskcsi.model.errors import (
     DiskError,
@@ -15,6 +15,9 @@ from diskcsi.model.errors import (
     Unreachable,
     Unreadable,
 )
+
+Id = TypeVar("Id", bound=str)
+Seen = TypeVar("Seen")
 
 NO_VERDICT: Final = (InvalidToken, Pending, Throttled, Unreachable, UnknownOutcome)
 """None of these is taken for the last word on a change; the first one is about a listing."""
@@ -41,3 +44,22 @@ def looking() -> Iterator[None]:
             code=refusal.code,
             request_id=refusal.request_id,
         ) from refusal
+
+
+async def apart(
+    read: Callable[[Collection[Id]], Awaitable[Mapping[Id, Seen]]], ids: Collection[Id]
+) -> Mapping[Id, Seen | Exception]:
+    """A read of several, in which those that can't be told have their failure as a value.
+
+    Raises:
+        DiskError: the read failed for all of them.
+    """
+    with looking():
+        try:
+            return await read(ids)
+        except Unreachable as failure:
+            others = [one for one in ids if one not in failure.ids]
+            if len(others) == len(ids):
+                raise
+            own: dict[Id, Seen | Exception] = {one: failure for one in ids if one in failure.ids}
+            return {**own, **(await read(others) if others else {})}

@@ -24,6 +24,7 @@ attachment may exist, so the caller has to keep trying (CSI spec, CreateVolume e
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 
@@ -131,7 +132,24 @@ class Throttled(DiskError):  # noqa: N818
 
 
 class Unreachable(DiskError):  # noqa: N818
-    """The cloud, or its credentials, can't be used now, and the call was not sent. Not final."""
+    """The cloud, or its credentials, can't be used now, and the call was not sent. Not final.
+
+    Attributes:
+        ids: of a read of several, those that the cloud tells no sense of; the others can be read
+            without them. Empty when the failure is nobody's own.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        ids: Collection[str] = (),
+        hint: str = "",
+        code: str = "",
+        request_id: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint, code=code, request_id=request_id)
+        self.ids = frozenset(ids)
 
 
 class UnknownOutcome(DiskError):  # noqa: N818

@@ -9,6 +9,8 @@ The promises that every provider keeps, and that the contract suite checks:
 - Cancelling a call never corrupts the provider; a changing call that was cancelled may have
   had its effect.
 - One malformed or unknown id never fails its neighbours in a read: it is absent from the answer.
+  One that exists, and that the cloud tells no sense of, is not absent: the read raises
+  `Unreachable` with its `ids`, and is asked again without them.
 - Reads begin after they are asked for: no answer from a cache.
 - Errors are those of `diskcsi.model.errors`. Beside the ones a method names, each may raise
   `Denied`, `Throttled`, `Unreachable`, and, when it changes something, `UnknownOutcome`.
