@@ -105,7 +105,7 @@ async def test_a_record_of_a_disk_that_is_gone_frees_no_place(
     ("facts", "expected"),
     [
         (replace(FACTS, instance_type="odd"), 0),
-        (replace(FACTS, attached_serials=None), 4),
+        (replace(FACTS, attached_serials=None), 3),
         (replace(FACTS, attached_serials=frozenset("abcdefgh")), 1),
     ],
     ids=["unknown-type", "unknown-disks", "full"],

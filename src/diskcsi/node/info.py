@@ -18,7 +18,8 @@ class NodeInformer:
     Args:
         serial: the serial of a disk by its volume's id and no context.
         max_volumes: the operator's own word; 0 leaves it to the machine's type.
-        volume_limit: how many disks a machine type takes, None when unknown.
+        volume_limit: how many disks a machine type takes, its system disk among them; None when
+            unknown.
     """
 
     def __init__(
@@ -59,10 +60,13 @@ class NodeInformer:
         total = self._volume_limit(facts.instance_type)
         if total is None:
             return 0
+        return max(total - await self._foreign(facts), 1)
+
+    async def _foreign(self, facts: NodeFacts) -> int:
+        """How many disks are no volumes; of a machine that tells none, the system disk surely."""
         if facts.attached_serials is None:
-            return total
-        foreign = facts.attached_serials - await self._mounted() - await self._recorded()
-        return max(total - len(foreign), 1)
+            return 1
+        return len(facts.attached_serials - await self._mounted() - await self._recorded())
 
     async def _mounted(self) -> set[str]:
         """Serials of disks that are mounted as volumes."""
