@@ -120,3 +120,53 @@ async def test_a_size_that_is_none_makes_the_read_fail(size: object) -> None:
     body = {"Disks": {"Disk": [{"DiskId": "d-1", "Size": size}]}}
     with pytest.raises(Unreachable):
         await _cloud(body).get_disks([VolumeId("d-1")])
+
+
+ODD_DISKS = [
+    {"DiskId": "d-2"}, {"DiskId": "d-2", "Size": "big"},
+    {"DiskId": "d-2", "Size": 20, "Attachments": {"Attachment": [{"InstanceId": ""}]}},
+]  # fmt: skip
+DISK_IDS = [VolumeId(f"d-{number}") for number in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("odd", ODD_DISKS)
+async def test_a_disk_that_cannot_be_read_fails_for_itself_alone(odd: dict[str, Any]) -> None:
+    """Its neighbours, absent ones too, can be read without it."""
+    body = {"Disks": {"Disk": [odd, {"DiskId": "d-1", "Size": 20}]}}
+    with pytest.raises(Unreachable, match=r"^d-2: DescribeDisks") as failed:
+        await _cloud(body).get_disks(DISK_IDS)
+    assert failed.value.ids == {"d-2"}
+
+
+@pytest.mark.parametrize("odd", [{"Size": 20}, {"DiskId": ["d-2"]}, {"DiskId": "d-9"}, None, "d-2"])
+async def test_an_entry_of_no_name_leaves_unknown_what_no_other_tells_of(odd: object) -> None:
+    """It may be any of them, and none of them is absent for it."""
+    body = {"Disks": {"Disk": [odd, {"DiskId": "d-1", "Size": 20}]}}
+    with pytest.raises(Unreachable) as failed:
+        await _cloud(body).get_disks(DISK_IDS)
+    assert failed.value.ids == {"d-2", "d-3"}
+
+
+async def test_a_snapshot_that_cannot_be_read_fails_for_itself_alone() -> None:
+    """As with disks."""
+    odd = {"SnapshotId": "s-2", "CreationTime": "yesterday"}
+    body = {"Snapshots": {"Snapshot": [{"SnapshotId": "s-1"}, odd]}}
+    with pytest.raises(Unreachable) as failed:
+        await _cloud(body).get_snapshots([SnapshotId("s-1"), SnapshotId("s-2")])
+    assert failed.value.ids == {"s-2"}
+
+
+async def test_a_message_names_few_of_many() -> None:
+    """A cloud that tells nonsense does so of all."""
+    ids = [VolumeId(f"d-{number}") for number in range(100)]
+    with pytest.raises(Unreachable, match=r"^d-0, d-1, d-10 and others: ") as failed:
+        await _cloud({"Disks": {"Disk": [None]}}).get_disks(ids)
+    assert failed.value.ids == set(ids)
+
+
+@pytest.mark.parametrize("asked", ["find disks", "find snapshots", "list snapshots"])
+async def test_a_search_leaves_out_nothing_that_cannot_be_read(asked: str) -> None:
+    """It may be what is looked for, which would be made a second time."""
+    body = {"Disks": {"Disk": [{"DiskId": "d-1"}]}, "Snapshots": {"Snapshot": [{}]}}
+    with pytest.raises(Unreachable):
+        await READS[asked](_cloud(body))

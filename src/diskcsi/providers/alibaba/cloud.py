@@ -9,8 +9,9 @@ from diskcsi.model.capabilities import EVERY_CAPABILITY, Capability
 from diskcsi.ports.cloud import CallObserver, CloudProvider
 from diskcsi.providers.alibaba.calls import Calls, http_session
 from diskcsi.providers.alibaba.credentials import source_of
-from diskcsi.providers.alibaba.disks import READ_BATCH, EcsDisks
+from diskcsi.providers.alibaba.disks import EcsDisks
 from diskcsi.providers.alibaba.settings import AlibabaSettings
+from diskcsi.providers.alibaba.shapes import READ_BATCH
 from diskcsi.providers.alibaba.snapshots import EcsSnapshots
 
 

@@ -14,8 +14,10 @@ from diskcsi.providers.alibaba.parameters import ENCRYPTED, KMS_KEY, AlibabaVolu
 from diskcsi.providers.alibaba.shapes import (
     DISK_ID,
     INSTANCE_ID,
+    READ_BATCH,
     TAG_TEXT_LIMIT,
     pages,
+    read_by_id,
     refuse_malformed,
     tag_list,
     tags_of,
@@ -24,9 +26,6 @@ from diskcsi.providers.alibaba.shapes import (
     wrapped,
 )
 from diskcsi.providers.alibaba.tokens import client_token
-
-READ_BATCH: Final = 100
-"""Ids in one DescribeDisks (ECS API, DescribeDisks)."""
 
 NAME_TAG: Final = "csi.alibabacloud.com/volume-name"
 """Carries the CSI name; a disk's own name allows fewer letters and needn't be unique."""
@@ -67,17 +66,21 @@ class EcsDisks:
 
     async def find_disks(self, name: str) -> Sequence[Disk]:
         """By the tag that carries the name."""
-        return await self._describe({"Tags": [{"Key": NAME_TAG, "Value": name}]})
+        entries = await self._describe({"Tags": [{"Key": NAME_TAG, "Value": name}]})
+        with understood("DescribeDisks"):  # one that can't be read may be the disk
+            return [_disk(told) for told in entries]
 
     async def get_disks(self, volume_ids: Collection[VolumeId]) -> Mapping[VolumeId, Disk]:
         """In calls of a hundred; an id of another form is not asked for, it can't exist."""
         ids = sorted({one for one in volume_ids if DISK_ID.fullmatch(one)})
-        found: dict[VolumeId, Disk] = {}
-        for start in range(0, len(ids), READ_BATCH):
-            part = ids[start : start + READ_BATCH]
-            for disk in await self._describe({"DiskIds": id_list(part)}):
-                found[disk.id] = disk
-        return found
+        found = await read_by_id(
+            lambda part: self._describe({"DiskIds": id_list(part)}),
+            _disk,
+            ids,
+            action="DescribeDisks",
+            member="DiskId",
+        )
+        return {disk.id: disk for disk in found}
 
     async def create_disk(self, spec: DiskSpec) -> VolumeId:
         """CreateDisk, with a token made of the name."""
@@ -133,11 +136,11 @@ class EcsDisks:
         refuse_malformed(INSTANCE_ID, node_id, "instance")
         await self._calls.call(build(action, {"InstanceId": node_id, "DiskId": volume_id}))
 
-    async def _describe(self, filters: Mapping[str, Any]) -> list[Disk]:
+    async def _describe(self, filters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         asked = {"RegionId": self._region, "MaxResults": READ_BATCH, **filters}
         answers = await pages(self._calls, "DescribeDisks", asked)
         with understood("DescribeDisks"):
-            return [_disk(told) for one in answers for told in wrapped(one, "Disks", "Disk")]
+            return [told for one in answers for told in wrapped(one, "Disks", "Disk")]
 
     def _creation(self, spec: DiskSpec) -> dict[str, Any]:
         parameters = spec.parameters

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
 from diskcsi.model.errors import InvalidArgument, NotFound, Unreachable
-from diskcsi.providers.alibaba.calls import Calls, build
+from diskcsi.providers.alibaba.calls import Calls, build, understood
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Id = TypeVar("Id", bound=str)
+Thing = TypeVar("Thing", bound=_Identified)
 
 DISK_ID: Final = re.compile(r"d-[a-z0-9]{1,60}")
 INSTANCE_ID: Final = re.compile(r"(i|eci|acs)-[a-z0-9]{1,60}")
 SNAPSHOT_ID: Final = re.compile(r"s-[a-z0-9]{1,60}")
+
+READ_BATCH: Final = 100
+"""Ids, or entries, in one read (ECS API, DescribeDisks and DescribeSnapshots)."""
+
+TOLD_IDS: Final = 3
+"""Ids that one message names; a cloud that tells nonsense does so of many."""
 
 TAG_LIMIT: Final = 20
 """Tags of one object (ECS API, CreateDisk and CreateSnapshot)."""
@@ -108,3 +123,57 @@ async def pages(calls: Calls, action: str, parameters: Mapping[str, Any]) -> lis
         if following == token:
             raise Unreachable(f"{action}: the listing leads to the same page again")
         token = following
+
+
+async def read_by_id(
+    ask: Callable[[Sequence[Id]], Awaitable[Sequence[Mapping[str, Any]]]],
+    parse: Callable[[Mapping[str, Any]], Thing],
+    ids: Sequence[Id],
+    *,
+    action: str,
+    member: str,
+) -> list[Thing]:
+    """What the ids name, in calls of a hundred; every entry of an answer is read on its own.
+
+    Args:
+        ask: the entries that the cloud has of no more than `READ_BATCH` ids.
+        member: where an entry tells its id.
+
+    Raises:
+        Unreachable: an entry can't be read. Its `ids` are those of which nothing is known: the
+            entry's own or, if that can't be read either, all that no other entry tells of.
+    """
+    found: list[Thing] = []
+    unknown: dict[Id, Unreachable] = {}
+    for start in range(0, len(ids), READ_BATCH):
+        part = ids[start : start + READ_BATCH]
+        entries = await ask(part)
+        things, failures = _read_each(entries, parse, action)
+        found += things
+        missing = set(part) - {thing.id for thing in things}
+        for entry, failure in failures:
+            own = [one for one in part if isinstance(entry, dict) and entry.get(member) == one]
+            unknown |= dict.fromkeys(own or missing, failure)
+    if unknown:
+        named, failure = sorted(unknown), next(iter(unknown.values()))
+        more = " and others" if len(named) > TOLD_IDS else ""
+        raise Unreachable(
+            f"{', '.join(named[:TOLD_IDS])}{more}: {failure.message}",
+            hint=failure.hint,
+            ids=named,
+        ) from failure
+    return found
+
+
+def _read_each(
+    entries: Sequence[Mapping[str, Any]], parse: Callable[[Mapping[str, Any]], Thing], action: str
+) -> tuple[list[Thing], list[tuple[object, Unreachable]]]:
+    things: list[Thing] = []
+    failures: list[tuple[object, Unreachable]] = []
+    for entry in entries:
+        try:
+            with understood(action):
+                things.append(parse(entry))
+        except Unreachable as failure:
+            failures.append((entry, failure))
+    return things, failures

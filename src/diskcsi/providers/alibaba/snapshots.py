@@ -16,8 +16,10 @@ from diskcsi.providers.alibaba.calls import Calls, build, id_list, understood
 from diskcsi.providers.alibaba.parameters import AlibabaSnapshotParameters
 from diskcsi.providers.alibaba.shapes import (
     DISK_ID,
+    READ_BATCH,
     SNAPSHOT_ID,
     pages,
+    read_by_id,
     refuse_malformed,
     tag_list,
     tags_of,
@@ -25,9 +27,6 @@ from diskcsi.providers.alibaba.shapes import (
     wrapped,
 )
 from diskcsi.providers.alibaba.tokens import client_token
-
-READ_BATCH: Final = 100
-"""Ids, or entries, in one DescribeSnapshots (ECS API, DescribeSnapshots)."""
 
 SMALLEST_PAGE: Final = 10
 """The API answers no fewer than these, whatever it is asked for."""
@@ -46,18 +45,23 @@ class EcsSnapshots:
 
     async def find_snapshots(self, name: str) -> Sequence[Snapshot]:
         """By the tag that carries the name."""
-        return await self._all({"Tags": [{"Key": NAME_TAG, "Value": name}]})
+        entries = await self._all({"Tags": [{"Key": NAME_TAG, "Value": name}]})
+        with understood("DescribeSnapshots"):  # one that can't be read may be the snapshot
+            return [_snapshot(told) for told in entries]
 
     async def get_snapshots(
         self, snapshot_ids: Collection[SnapshotId]
     ) -> Mapping[SnapshotId, Snapshot]:
         """In calls of a hundred; an id of another form is not asked for, it can't exist."""
         ids = sorted({one for one in snapshot_ids if SNAPSHOT_ID.fullmatch(one)})
-        found: dict[SnapshotId, Snapshot] = {}
-        for start in range(0, len(ids), READ_BATCH):
-            part = {"SnapshotIds": id_list(ids[start : start + READ_BATCH])}
-            found |= {one.id: one for one in await self._all(part)}
-        return found
+        found = await read_by_id(
+            lambda part: self._all({"SnapshotIds": id_list(part)}),
+            _snapshot,
+            ids,
+            action="DescribeSnapshots",
+            member="SnapshotId",
+        )
+        return {snapshot.id: snapshot for snapshot in found}
 
     async def create_snapshot(self, spec: SnapshotSpec) -> SnapshotId:
         """CreateSnapshot, with a token made of the name."""
@@ -124,17 +128,18 @@ class EcsSnapshots:
                 raise InvalidToken("the listing can't be continued: begin it anew") from error
             raise
         with understood("DescribeSnapshots"):
-            return _snapshots(answer), str(answer.get("NextToken") or "")
+            # of a page nothing is left out: what isn't listed is taken for gone
+            return [_snapshot(told) for told in _told(answer)], str(answer.get("NextToken") or "")
 
-    async def _all(self, filters: Mapping[str, Any]) -> list[Snapshot]:
+    async def _all(self, filters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         asked = {"RegionId": self._region, "MaxResults": READ_BATCH, **filters}
         answers = await pages(self._calls, "DescribeSnapshots", asked)
         with understood("DescribeSnapshots"):
-            return [snapshot for one in answers for snapshot in _snapshots(one)]
+            return [told for one in answers for told in _told(one)]
 
 
-def _snapshots(answer: Mapping[str, Any]) -> list[Snapshot]:
-    return [_snapshot(one) for one in wrapped(answer, "Snapshots", "Snapshot")]
+def _told(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return wrapped(answer, "Snapshots", "Snapshot")
 
 
 def _snapshot(told: Mapping[str, Any]) -> Snapshot:
