@@ -26,6 +26,7 @@ from tests.controller.rig import (
     ABSENT,
     FAR_NODE,
     LOSSES,
+    MOUNT,
     NODE,
     ORDER,
     OTHER_NODE,
@@ -313,3 +314,56 @@ async def test_an_unknown_outcome_is_never_told_while_time_is_left(
     rig.cloud.faults.refuse("attach_disk", UnknownOutcome("?"), times=20)
     await rig.attach(volume_id)
     assert rig.disk(volume_id).attached_to == {NODE}
+
+
+REFUSALS = [Exhausted("full"), Denied("no"), WrongState("no"), NotFound("no such node")]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda error: type(error).__name__)
+async def test_a_refusal_after_a_lost_reply_does_not_hide_what_was_begun(
+    rig: Rig, volume_id: VolumeId, refusal: DiskError
+) -> None:
+    """The first call has its effect later than the reads that follow it."""
+    rig.cloud.faults.arrive_late("attach_disk", after_s=4.0)
+    rig.cloud.faults.refuse("attach_disk", refusal, times=2)
+    await rig.attach(volume_id)
+    assert rig.disk(volume_id).attached_to == {NODE}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda error: type(error).__name__)
+async def test_a_refusal_after_a_lost_request_is_told_once_reads_agree(
+    rig: Rig, volume_id: VolumeId, refusal: DiskError
+) -> None:
+    """The disk stays free for as long as anything may be hidden."""
+    rig.cloud.faults.lose_request("attach_disk")
+    rig.cloud.faults.refuse("attach_disk", refusal, times=2)
+    with pytest.raises(type(refusal)):
+        await rig.attach(volume_id)
+    assert rig.deps.timing.settle_s <= asyncio.get_running_loop().time() < 15
+
+
+async def test_a_refusal_after_an_attach_that_failed_does_not_hide_what_that_began(
+    rig: Rig, volume_id: VolumeId
+) -> None:
+    """The doubt outlives the flight."""
+    attacher = rig.attacher
+    rig.cloud.faults.arrive_late("attach_disk", after_s=2.0)
+    rig.cloud.faults.refuse("get_disks", Unreachable("the network is down"))
+    with pytest.raises(Unreachable):
+        await attacher.attach(volume_id, NODE, MOUNT)
+    rig.cloud.faults.refuse("attach_disk", Exhausted("full"))
+    await attacher.attach(volume_id, NODE, MOUNT)
+    assert rig.disk(volume_id).attached_to == {NODE}
+
+
+async def test_a_look_that_is_refused_leaves_a_refusal_in_doubt(
+    rig: Rig, volume_id: VolumeId
+) -> None:
+    """What can't be read is not told as final."""
+    rig.cloud.faults.arrive_late("attach_disk", after_s=2.0)
+    rig.cloud.faults.refuse("attach_disk", Exhausted("full"))
+    attaching = rig.begin(rig.attach(volume_id))
+    await asyncio.sleep(1)
+    rig.cloud.faults.refuse("get_disks", Denied("no right to look"))
+    with pytest.raises(MAYBE_RUNNING):
+        await attaching

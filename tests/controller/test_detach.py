@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from diskcsi.model.errors import (
-    Pending,
-)
+from diskcsi.controller.attach import Attacher
+from diskcsi.model.errors import DiskError, InUse, Pending, UnknownOutcome, Unreachable
 from diskcsi.model.ids import NodeId, VolumeId
 from tests.controller.rig import (
     ABSENT,
     LOSSES,
+    MOUNT,
     NODE,
     OTHER_NODE,
     SHARED_BLOCK,
@@ -163,3 +163,73 @@ async def test_a_detach_that_another_process_began_is_waited_for(
     await rig.detach(volume_id)
     await first
     assert rig.disk(volume_id).attached_to == frozenset()
+
+
+@pytest.mark.parametrize(
+    "busy", [Pending("busy"), InUse("busy")], ids=lambda error: type(error).__name__
+)
+async def test_a_read_that_lags_does_not_outweigh_a_cloud_that_says_busy(
+    rig: Rig, volume_id: VolumeId, busy: DiskError
+) -> None:
+    """A former process began an attach that no read shows yet."""
+    rig.cloud.faults.arrive_late("attach_disk", after_s=1.0)
+    with pytest.raises(UnknownOutcome):
+        await rig.cloud.attach_disk(volume_id, NODE)
+    rig.cloud.faults.refuse("detach_disk", busy, times=3)
+    await rig.detach(volume_id)
+    await asyncio.sleep(30)
+    assert rig.disk(volume_id).attached_to == frozenset()
+
+
+async def test_a_busy_disk_is_free_once_reads_agree_for_long_enough(
+    rig: Rig, volume_id: VolumeId
+) -> None:
+    """Nothing that was begun stays hidden for longer; the caller's 15 seconds are kept."""
+    rig.cloud.faults.refuse("detach_disk", Pending("busy"), times=1000)
+    await rig.detach(volume_id)
+    assert rig.deps.timing.settle_s <= asyncio.get_running_loop().time() < 15
+
+
+async def _fail_to_attach(rig: Rig, attacher: Attacher, volume_id: VolumeId) -> None:
+    """An attach whose reply is lost and whose effect comes later, over a network that then fails."""
+    rig.cloud.faults.arrive_late("attach_disk", after_s=1.0)
+    rig.cloud.faults.refuse("get_disks", Unreachable("the network is down"))
+    with pytest.raises(Unreachable):
+        await attacher.attach(volume_id, NODE, MOUNT)
+
+
+@pytest.mark.parametrize("seen_free", [True, False])
+async def test_a_detach_takes_back_an_attach_that_failed_with_its_outcome_open(
+    rig: Rig, volume_id: VolumeId, *, seen_free: bool
+) -> None:
+    """It shows only after the detach was asked for."""
+    attacher = rig.attacher
+    if seen_free:
+        await attacher.detach(volume_id, NODE)
+    await _fail_to_attach(rig, attacher, volume_id)
+    await attacher.detach(volume_id, NODE)
+    await asyncio.sleep(30)
+    assert rig.disk(volume_id).attached_to == frozenset()
+
+
+async def test_every_node_is_not_over_while_the_outcome_of_an_attach_is_open(
+    rig: Rig, volume_id: VolumeId
+) -> None:
+    """No read shows yet which node it will be."""
+    attacher = rig.attacher
+    await _fail_to_attach(rig, attacher, volume_id)
+    with pytest.raises(Pending, match="being attached"):
+        await attacher.detach(volume_id, None)
+
+
+async def test_an_attach_whose_outcome_was_open_is_settled_after_a_while(
+    rig: Rig, volume_id: VolumeId
+) -> None:
+    """A repeated detach is as cheap as ever."""
+    attacher = rig.attacher
+    await _fail_to_attach(rig, attacher, volume_id)
+    await attacher.detach(volume_id, NODE)
+    await asyncio.sleep(rig.deps.timing.settle_s)
+    rig.cloud.calls.clear()
+    await attacher.detach(volume_id, NODE)
+    assert [call.action for call in rig.cloud.calls] == ["get_disks"]

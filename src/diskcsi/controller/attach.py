@@ -4,6 +4,10 @@ Both act first and read afterwards: a call that the cloud refuses costs nothing,
 follows tells why. Only a disk that was last seen where it should be is read first, which is what
 makes the stock attacher's second call of each pair cheap.
 
+A read may lag behind an attach that was begun a moment ago, so one read that shows a disk free
+decides nothing while such an attach may be on its way: then the cloud is asked on, or reads have to
+agree for `Timing.settle_s`.
+
 A disk is never taken from another node (CSI spec, ControllerPublishVolume: FAILED_PRECONDITION).
 """
 
@@ -11,18 +15,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from math import inf
+from typing import Final
 
+from diskcsi.aio.backoff import backoff
 from diskcsi.aio.limiter import Priority
 from diskcsi.controller.access import refuse_unserved
 from diskcsi.controller.deps import Deps
 from diskcsi.controller.disks import Until
-from diskcsi.controller.naming import OPEN
+from diskcsi.controller.naming import LONGEST_LOOK_PAUSE_S, OPEN
+from diskcsi.controller.unsettled import Unsettled
 from diskcsi.model.capabilities import VolumeCapability
-from diskcsi.model.errors import InUse, NotFound, Pending, UnknownOutcome, WrongState
+from diskcsi.model.errors import (
+    MAYBE_RUNNING,
+    DiskError,
+    InUse,
+    NotFound,
+    Pending,
+    UnknownOutcome,
+    WrongState,
+)
 from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.model.publish import SIZE_KEY
 from diskcsi.model.sizes import GIB
 from diskcsi.model.volume import Disk, DiskState
+
+MAYBE_BEGUN: Final = (Pending, UnknownOutcome, TimeoutError, InUse)
+"""What an attach may be told while it, or one before it, is on its way."""
 
 
 class _DroppedError(Exception):
@@ -34,6 +53,7 @@ class Attacher:
 
     def __init__(self, *, deps: Deps) -> None:
         self._deps = deps
+        self._unsettled = Unsettled(settle_s=deps.timing.settle_s)
 
     async def attach(
         self, volume_id: VolumeId, node_id: NodeId, capability: VolumeCapability
@@ -65,10 +85,10 @@ class Attacher:
             disk = await self._deps.disks.get(volume_id)
         if (
             disk is not None
-            and _is_on_its_way(disk)
+            and (_is_on_its_way(disk) or volume_id in self._unsettled)
             and (disk.multi_attach or not disk.attached_to)
         ):
-            raise Pending(f"disk {volume_id} is being attached")
+            raise Pending(f"disk {volume_id} is being attached, or may be")
         for holder in sorted(disk.attached_to) if disk else ():
             await self._detach_in_flight(volume_id, holder)
 
@@ -93,30 +113,65 @@ class Attacher:
                 if disk is not None and _is_held(disk, node_id):
                     return disk
             async with self._deps.slots.hold(node_id, Priority.ATTACH):
-                return await self._attach_in_slot(volume_id, node_id)
+                with self._unsettled.unless_certain(volume_id):
+                    return await self._attach_in_slot(volume_id, node_id)
 
     async def _attach_in_slot(self, volume_id: VolumeId, node_id: NodeId) -> Disk:
+        in_doubt = volume_id in self._unsettled
         stood = False
         async for _ in self._deps.attempts():
             fresh = True
             try:
                 await self._deps.cloud.attach_disk(volume_id, node_id)
             except (*OPEN, InUse, WrongState) as refusal:
-                disk = _present(volume_id, await self._deps.disks.get(volume_id))
-                _refuse_held_elsewhere(disk, node_id)
+                disk = await self._look(volume_id, node_id)
                 if _is_held(disk, node_id):
                     return disk
+                in_doubt = in_doubt or isinstance(refusal, MAYBE_BEGUN)
                 stands = isinstance(refusal, WrongState) and _is_at_rest(disk)
                 if stands and stood:
-                    raise
+                    return await self._held_despite(refusal, volume_id, node_id, in_doubt=in_doubt)
                 stood = stands  # once is no proof: the disk may have come to rest since
                 if disk.state is not DiskState.ATTACHING:
                     continue
                 fresh = False
+            except DiskError as refusal:
+                return await self._held_despite(refusal, volume_id, node_id, in_doubt=in_doubt)
             held = await self._wait_attached(volume_id, node_id, fresh=fresh)
             if held is not None:
                 return held
         raise UnknownOutcome(f"disk {volume_id} may be on its way to node {node_id}")
+
+    async def _look(self, volume_id: VolumeId, node_id: NodeId) -> Disk:
+        disk = _present(volume_id, await self._deps.disks.get(volume_id))
+        _refuse_held_elsewhere(disk, node_id)
+        return disk
+
+    async def _held_despite(
+        self, refusal: Exception, volume_id: VolumeId, node_id: NodeId, *, in_doubt: bool
+    ) -> Disk:
+        """The disk that an earlier try attached although a later one was refused.
+
+        The refusal stands only when there was no such try, or when reads agree that it came to
+        nothing.
+        """
+        if not in_doubt or isinstance(refusal, MAYBE_RUNNING):
+            raise refusal
+        loop = asyncio.get_running_loop()
+        timing = self._deps.timing
+        rests_since_s = loop.time()
+        looks = backoff(
+            first_s=timing.retry_first_s, max_s=LONGEST_LOOK_PAUSE_S, random=self._deps.random
+        )
+        async for _ in looks:
+            disk = await self._look(volume_id, node_id)
+            if _is_held(disk, node_id):
+                return disk
+            if _is_on_its_way(disk):
+                rests_since_s = loop.time()
+            if loop.time() >= rests_since_s + timing.settle_s:
+                break
+        raise refusal
 
     async def _wait_attached(
         self, volume_id: VolumeId, node_id: NodeId, *, fresh: bool
@@ -144,7 +199,7 @@ class Attacher:
 
         async with self._deps.volumes.hold(volume_id):
             seen = self._deps.disks.last_seen(volume_id)
-            if seen is not None and detached(seen):
+            if seen is not None and detached(seen) and volume_id not in self._unsettled:
                 disk = await self._deps.disks.get(volume_id)
                 if detached(disk) and not _is_on_its_way(disk):
                     return
@@ -152,15 +207,22 @@ class Attacher:
                 await self._detach_in_slot(volume_id, node_id, detached)
 
     async def _detach_in_slot(self, volume_id: VolumeId, node_id: NodeId, detached: Until) -> None:
+        loop = asyncio.get_running_loop()
+        free_since_s = inf
         async for _ in self._deps.attempts():
             fresh = True
             try:
                 await self._deps.cloud.detach_disk(volume_id, node_id)
-            except (*OPEN, NotFound, WrongState, InUse):
+            except (*OPEN, NotFound, WrongState, InUse) as refusal:
                 disk = await self._deps.disks.get(volume_id)
-                if detached(disk) and not _is_on_its_way(disk):
+                is_free = detached(disk) and not _is_on_its_way(disk)
+                free_since_s = min(free_since_s, loop.time()) if is_free else inf
+                told = isinstance(refusal, NotFound | WrongState)
+                if is_free and told and volume_id not in self._unsettled:
                     return
-                if disk is None or disk.state is not DiskState.DETACHING:
+                if loop.time() >= free_since_s + self._deps.timing.settle_s:
+                    return
+                if disk is None or is_free or disk.state is not DiskState.DETACHING:
                     continue
                 fresh = False
             await self._deps.disks.wait(volume_id, detached, kind="detach", fresh=fresh)
