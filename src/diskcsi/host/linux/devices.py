@@ -82,6 +82,7 @@ class LinuxDevices:
         return await facts.gather(
             device,
             serial=await asyncio.to_thread(self._identity.serial, name),
+            attachment=await self.attachment(device),
             sysfs=self._identity.sysfs_root / "block" / name,
             patience=self._patience,
         )

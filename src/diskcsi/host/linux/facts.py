@@ -57,11 +57,15 @@ class _Seen:
 
 
 async def gather(
-    device: Device, *, serial: str | None, sysfs: Path, patience: Patience
+    device: Device, *, serial: str | None, attachment: str | None, sysfs: Path, patience: Patience
 ) -> DeviceFacts:
-    """Read everything; no fact that fails keeps another from being read."""
-    fresh = await _asked(patience, f"flush {device.path}", lambda: _flush(device), default=False)
-    seeing = f"look at {device.path}"
+    """Read everything; no fact that fails keeps another from being read.
+
+    What is asked of one attachment is never answered by a look at another one, that hung until now.
+    """
+    which = f"{device.path} with {serial} ({attachment})"
+    fresh = await _asked(patience, f"flush {which}", lambda: _flush(device), default=False)
+    seeing = f"look at {which}"
     async with asyncio.TaskGroup() as tasks:
         filesystem = tasks.create_task(_filesystem(device))
         signatures = tasks.create_task(_signatures(device))
