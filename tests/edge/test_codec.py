@@ -71,6 +71,7 @@ FAR = v1.TopologyRequirement(preferred=[v1.Topology(segments={"z": "x" * 5000})]
 
 REFUSED: dict[str, tuple[Callable[[Any], object], Message, str]] = {
     "no name": (codec.create_volume, create(name=""), "name is required"),
+    "control": (codec.create_volume, create(name="a\0b"), "name holds a control character"),
     "long name": (codec.create_volume, create(name="ü" * 65), "name has 130 bytes; allowed"),
     "no capabilities": (
         codec.create_volume, create(volume_capabilities=[]), "volume_capabilities is required",
@@ -166,7 +167,7 @@ REFUSED: dict[str, tuple[Callable[[Any], object], Message, str]] = {
     ),
     "path with a zero byte": (
         codec.stage, stage(staging_target_path="/var\0"),
-        "staging_target_path must be an absolute path",
+        "staging_target_path holds a control character",
     ),
     "longest path": (
         codec.stage, stage(staging_target_path="/" * 4097), "staging_target_path has 4097 bytes",

@@ -310,6 +310,16 @@ async def test_a_disk_is_a_sparse_file(tmp_path: Path) -> None:
     assert (facts.st_size, facts.st_blocks, facts.st_mode & 0o777) == (1000 * GIB, 0, 0o600)
 
 
+async def test_closing_leaves_files_that_are_not_the_clouds(tmp_path: Path) -> None:
+    """Whoever names a directory in use loses nothing by it."""
+    loops = LoopHypervisor(root=tmp_path)
+    await loops.create("bp1" + "a" * 17, 1)
+    precious = tmp_path / "disks" / "precious.img"
+    precious.write_text("kept")
+    await loops.close()
+    assert [path.name for path in (tmp_path / "disks").iterdir()] == ["precious.img"]
+
+
 async def test_a_deleted_disk_leaves_no_file(tmp_path: Path) -> None:
     """Deleting it twice is fine."""
     loops = LoopHypervisor(root=tmp_path)

@@ -6,6 +6,7 @@ appear set. So presence is asked first, by `_sub` and `which_one_of`, and only h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -30,17 +31,22 @@ MAX_NODE_ID_BYTES: Final = 256
 MAX_TEXTS_BYTES: Final = 4096
 """Of a map's keys and values, or of all mount flags, together (CSI spec, Size Limits)."""
 
+CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""What the spec bans from a volume's name; no id or path of a cluster holds any of it either."""
+
 MAX_PATH_BYTES: Final = 4096
 """Of a path: the kernel's own limit; the spec wants more than 128 accepted."""
 
 
 def text(value: str, field: str, *, limit: int = MAX_TEXT_BYTES, required: bool = True) -> str:
-    """`value`, refused when it is empty or too long."""
+    """`value`, refused when it is empty, too long, or has control characters (CSI spec, Size Limits)."""
     if required and not value:
         raise InvalidArgument(f"{field} is required")
     size = len(value.encode())
     if size > limit:
         raise InvalidArgument(f"{field} has {size} bytes; allowed are {limit}")
+    if CONTROL.search(value):
+        raise InvalidArgument(f"{field} holds a control character: none but tab and newline may be")
     return value
 
 

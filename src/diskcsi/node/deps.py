@@ -110,7 +110,7 @@ class NodeDeps:
     async def _is_orphan(self, mount: Mount) -> bool:
         """Whether the device is gone; of a filesystem with a made-up number that can't be told."""
         made_up = mount.number.startswith("0:")
-        return not made_up and await self.devices.numbered(mount.number) is None
+        return not made_up and not await self.devices.is_there(mount.number)
 
 
 def topmost(table: Sequence[Mount], path: str) -> Mount | None:

@@ -122,6 +122,10 @@ class BlockDevices(Protocol):
         """The device of this `major:minor`, None when the kernel has none."""
         ...
 
+    async def is_there(self, number: str) -> bool:
+        """Whether the kernel has a device of this number, be it one that may be used here or not."""
+        ...
+
     async def serial_of(self, device: Device) -> str | None:
         """What the device says of itself, None when it says nothing."""
         ...

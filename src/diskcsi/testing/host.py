@@ -79,6 +79,7 @@ class FakeHost:
         self.mounted: list[Mount] = []
         self.links: dict[str, str] = {}
         self.busy: set[str] = set()
+        self.foreign: set[str] = set()
         self.files: set[str] = set()
         self.directories: set[str] = {"/"}
         self.filled: set[str] = set()
@@ -143,6 +144,11 @@ class FakeHost:
         """By number."""
         await self._enter("numbered")
         return next((disk.device for disk in self.disks if disk.number == number), None)
+
+    async def is_there(self, number: str) -> bool:
+        """Any plugged disk, and whatever a test says is there beside them."""
+        await self._enter("is_there")
+        return number in self.foreign or any(disk.number == number for disk in self.disks)
 
     async def serial_of(self, device: Device) -> str | None:
         """What the disk was plugged with."""

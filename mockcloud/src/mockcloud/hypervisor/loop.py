@@ -8,8 +8,10 @@ device. The file behind the device is `SERIAL.img`, so that whoever looks can co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,8 @@ from mockcloud.hypervisor.base import Busy
 
 GIB: Final = 1024**3
 IMAGE_SUFFIX: Final = ".img"
+OWN_IMAGE: Final = re.compile(r"(s-)?[0-9a-z]{20}\.img")
+"""A disk's file is named by its serial, a snapshot's by its id."""
 VIRTIO_LINK: Final = "virtio-{serial}"
 TOOLS: Final = ("losetup", "blockdev", "umount", "cp")
 NVME_LINK: Final = "nvme-Alibaba_Cloud_Elastic_Block_Storage_{serial}"
@@ -48,6 +52,7 @@ class LoopHypervisor:
         self._root = root
         self._disks = root / "disks"
         self._snapshots = root / "snapshots"
+        self._made: set[Path] = set()
         self._devices: dict[tuple[str, str], _Device] = {}
         for directory in (self._disks, self._snapshots):
             directory.mkdir(parents=True, exist_ok=True)
@@ -130,7 +135,15 @@ class LoopHypervisor:
         for links in self._root.glob("*/dev/disk/by-id"):
             _prune(links, self._root)
         for directory in (self._disks, self._snapshots):
-            shutil.rmtree(directory, ignore_errors=True)
+            self._remove_images(directory)
+
+    def _remove_images(self, directory: Path) -> None:
+        """Remove our disks and snapshots, a killed predecessor's as well; another's file stays."""
+        for path in directory.glob(f"*{IMAGE_SUFFIX}"):
+            if path in self._made or OWN_IMAGE.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            directory.rmdir()  # not while something else is in it
 
     def _loops(self) -> list[tuple[str, Path]]:
         """The loop devices over our disks, each with its file."""
@@ -142,10 +155,14 @@ class LoopHypervisor:
         return image.parent == self._disks.resolve()
 
     def _image(self, serial: str) -> Path:
-        return self._disks / f"{serial}{IMAGE_SUFFIX}"
+        return self._own(self._disks / f"{serial}{IMAGE_SUFFIX}")
 
     def _snapshot(self, snapshot_id: str) -> Path:
-        return self._snapshots / f"{snapshot_id}{IMAGE_SUFFIX}"
+        return self._own(self._snapshots / f"{snapshot_id}{IMAGE_SUFFIX}")
+
+    def _own(self, path: Path) -> Path:
+        self._made.add(path)
+        return path
 
     async def _loop(self, serial: str) -> str:
         output = await _run("losetup", "--find", "--show", str(self._image(serial)))

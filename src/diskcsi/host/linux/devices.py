@@ -67,6 +67,11 @@ class LinuxDevices:
         """The device of this number, by the kernel's own index of them."""
         return await asyncio.to_thread(self._numbered, number)
 
+    async def is_there(self, number: str) -> bool:
+        """Partitions and devices of other machines on this kernel are there, too."""
+        link = self._identity.sysfs_root / "dev" / "block" / number
+        return await asyncio.to_thread(link.exists)
+
     async def serial_of(self, device: Device) -> str | None:
         """What it says of itself."""
         return await asyncio.to_thread(self._identity.serial, Path(device.path).name)

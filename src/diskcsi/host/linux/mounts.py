@@ -29,7 +29,12 @@ class LinuxMounts:
         return await asyncio.to_thread(_table)
 
     async def mount(self, device: Device, path: str, fs_type: str, options: Sequence[str]) -> None:
-        """Mount with exactly this filesystem type; nothing is guessed."""
+        """Mount with exactly this filesystem type; nothing is guessed.
+
+        A directory that holds something is refused: kubelet gives empty ones, and what a mount
+        hides, such as `/etc`, may be what the machine runs on.
+        """
+        await asyncio.to_thread(_refuse_full, Path(path))
         command = ["mount", "-t", fs_type]
         if options:
             command += ["-o", ",".join(options)]
@@ -92,6 +97,17 @@ class LinuxMounts:
             return await asyncio.to_thread(os.path.realpath, path)
         except ValueError:  # a NUL in it: no such path can be there
             return path
+
+
+def _refuse_full(path: Path) -> None:
+    try:
+        full = any(path.iterdir())
+    except OSError:
+        return  # mount(8) tells better what ails it
+    if full:
+        raise WrongState(
+            f"{path} holds files, which a mount would hide: no volume is mounted there"
+        )
 
 
 def _told(what: str, change: Callable[[], None]) -> None:
