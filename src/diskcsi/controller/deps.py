@@ -34,7 +34,8 @@ class Timing:
             sidecar's RPC timeout (150 s in the field), so that a retry finds the work running.
         retry_first_s: the pause after a first refusal such as a busy node.
         retry_max_s: the longest pause; a cloud's per-minute windows need no longer one.
-        settle_s: how long a disk that was just made may stay unseen by a search for its name.
+        settle_s: how long a disk that was just made, or an attach that was just asked for, may stay
+            unseen by reads.
         hidden_s: how long an id that the cloud answered may stay unseen before it is taken for one
             that was deleted long ago. Much longer than `settle_s`: reads that lag are the likelier
             reason, and mistaking them makes a second disk. Well below `flight_s`.
