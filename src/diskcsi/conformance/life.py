@@ -53,8 +53,8 @@ class _Life:
     def __init__(self, subject: Subject, pair: Pair, result: Result) -> None:
         self._subject = subject
         self._result = result
-        self._sidecars = Sidecars(pair.controller)
-        self._kubelet = Kubelet(pair.node, subject.directory)
+        self._sidecars = Sidecars(pair.controller.plugin)
+        self._kubelet = Kubelet(pair.node.plugin, subject.directory)
         self._checksum = ""
         self._made: list[str] = []
         self._snapshots: list[str] = []

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from diskcsi.conformance.report import Subject
-from diskcsi.orchestrator.plugin import Plugin
-from diskcsi.orchestrator.processes import answering, running
+from diskcsi.orchestrator.drivers import Driver, started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """Two sockets and what is behind them."""
 
-    controller_socket: Path
-    node_socket: Path
-    controller: Plugin
-    node: Plugin
+    controller: Driver
+    node: Driver
 
 
 @asynccontextmanager
@@ -29,28 +25,16 @@ async def serving(subject: Subject) -> AsyncIterator[Pair]:
     Raises:
         ProgramFailed: one doesn't start; its last words say why.
     """
-    async with AsyncExitStack() as stack:
 
-        async def start(name: str, *flags: str) -> tuple[Path, Plugin]:
-            socket = subject.directory / f"{name}.sock"
-            arguments = [
-                "diskcsi", "run", f"--provider={subject.provider.name}", *subject.flags,
-                f"--endpoint=unix://{socket}", "--http-port=-1",
-                f"--kubelet-root-dir={subject.directory}", *flags,
-            ]  # fmt: skip
-            program = await stack.enter_async_context(
-                running(
-                    name, arguments, directory=subject.directory, environment=subject.environment
-                )
-            )
-            await answering(program, socket)
-            return socket, await stack.enter_async_context(Plugin(socket))
+    def start(name: str, half: str) -> AbstractAsyncContextManager[Driver]:
+        return started(
+            name, subject.directory, subject.environment,
+            f"--provider={subject.provider.name}", *subject.flags,
+            "--http-port=-1", f"--kubelet-root-dir={subject.directory}", half,
+        )  # fmt: skip
 
-        controller_socket, controller = await start("controller", "--run-node-service=false")
-        node_socket, node = await start("node", "--run-controller-service=false")
-        yield Pair(
-            controller_socket=controller_socket,
-            node_socket=node_socket,
-            controller=controller,
-            node=node,
-        )
+    async with (
+        start("controller", "--run-node-service=false") as controller,
+        start("node", "--run-controller-service=false") as node,
+    ):
+        yield Pair(controller=controller, node=node)

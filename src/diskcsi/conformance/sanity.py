@@ -50,8 +50,8 @@ async def run(subject: Subject, binary: str, access: str) -> Result:
         async with processes.serving(subject) as pair:
             command = [
                 binary,
-                f"--csi.endpoint=unix://{pair.node_socket}",
-                f"--csi.controllerendpoint=unix://{pair.controller_socket}",
+                f"--csi.endpoint=unix://{pair.node.socket}",
+                f"--csi.controllerendpoint=unix://{pair.controller.socket}",
                 f"--csi.mountdir={subject.directory}/mount",
                 f"--csi.stagingdir={subject.directory}/staging",
                 f"--csi.testvolumesize={subject.size_gib * GIB}",

@@ -37,7 +37,7 @@ async def controller(
         "ECS_ENDPOINT": mock.endpoint.removeprefix("http://"),
         "ALICLOUD_CLIENT_SCHEME": "http",
     }
-    async with _driver(name, directory, environment, "--run-node-service=false", *flags) as driver:
+    async with started(name, directory, environment, "--run-node-service=false", *flags) as driver:
         yield driver
 
 
@@ -63,16 +63,26 @@ async def node(
         f"--metadata-url={mock.metadata_url(instance)}",
         f"--kubelet-root-dir={directory}",
     )
-    async with _driver(name, directory, {"REGION_ID": region}, *own_flags, *flags) as driver:
+    async with started(name, directory, {"REGION_ID": region}, *own_flags, *flags) as driver:
         yield driver
 
 
 @asynccontextmanager
-async def _driver(
+async def started(
     name: str, directory: Path, environment: Mapping[str, str], *flags: str
 ) -> AsyncIterator[Driver]:
+    """A driver of any provider while the block runs.
+
+    Args:
+        name: of its socket and its log in `directory`.
+        environment: all that it gets, beside a search path.
+        flags: of `diskcsi run`; the socket is not theirs to choose.
+
+    Raises:
+        ProgramFailed: it doesn't start; its last words say why.
+    """
     socket = directory / f"{name}.sock"
-    arguments = ["diskcsi", "run", f"--endpoint=unix://{socket}", "--http-port=-1", *flags]
+    arguments = ["diskcsi", "run", "--http-port=-1", *flags, f"--endpoint=unix://{socket}"]
     async with running(name, arguments, directory=directory, environment=environment) as program:
         await answering(program, socket)
         async with Plugin(socket) as plugin:
