@@ -14,9 +14,9 @@ from diskcsi.aio.limiter import Slots
 from diskcsi.aio.locks import KeyedLock
 from diskcsi.controller.disks import DiskReader
 from diskcsi.controller.doubts import Doubts
-from diskcsi.controller.reading import looking
+from diskcsi.controller.reading import looking, patiently
 from diskcsi.model.capabilities import Capability
-from diskcsi.model.errors import Broken, DiskError, Pending, Throttled, Unsupported
+from diskcsi.model.errors import Broken, DiskError, Pending, Unsupported
 from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.ports.cloud import CloudProvider
 from diskcsi.ports.provider import Rules
@@ -113,13 +113,12 @@ class Deps:
         Raises:
             Unreadable: the cloud refuses to be read.
         """
-        async for _ in self.attempts():
-            try:
-                with looking():
-                    return await read()
-            except Throttled as refusal:
-                await asyncio.sleep(refusal.retry_after_s or 0.0)
-        raise TimeoutError
+
+        async def look() -> Result:
+            with looking():
+                return await read()
+
+        return await patiently(look, self.attempts())
 
     def require(self, capability: Capability) -> None:
         """Refuse what this provider lacks.

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from diskcsi.aio.backoff import backoff
 from diskcsi.aio.batcher import Batcher
 from diskcsi.aio.waiter import Waiter
-from diskcsi.controller.reading import apart
+from diskcsi.controller.reading import apart, patiently
 from diskcsi.model.errors import Throttled, UnknownOutcome, Unreachable
 from diskcsi.model.ids import SnapshotId, VolumeId
 from diskcsi.model.volume import Disk, Snapshot
@@ -79,12 +79,7 @@ class DiskReader:
         self._seen.pop(volume_id, None)
 
     async def _patiently(self, read: Callable[[], Awaitable[Seen]]) -> Seen:
-        async for _ in backoff(first_s=0.2, max_s=2.0, random=self._random):
-            try:
-                return await read()
-            except Throttled:
-                continue  # a throttled read is asked again; the flight around it has the deadline
-        raise TimeoutError
+        return await patiently(read, backoff(first_s=0.2, max_s=2.0, random=self._random))
 
     async def _fetch_snapshots(
         self, snapshot_ids: Collection[SnapshotId]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
@@ -63,3 +64,16 @@ async def apart(
                 raise
             own: dict[Id, Seen | Exception] = {one: failure for one in ids if one in failure.ids}
             return {**own, **(await read(others) if others else {})}
+
+
+async def patiently(read: Callable[[], Awaitable[Seen]], attempts: AsyncIterator[int]) -> Seen:
+    """The answer of `read`, which is asked again, in the pace of `attempts`, while it is throttled.
+
+    A pause that the cloud asks for comes on top. The flight around it has the deadline.
+    """
+    async for _ in attempts:
+        try:
+            return await read()
+        except Throttled as refusal:
+            await asyncio.sleep(refusal.retry_after_s or 0.0)
+    raise TimeoutError
