@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fcntl import ioctl
 from pathlib import Path
 from typing import Final
@@ -49,29 +51,26 @@ def attach(image: Path) -> str:
             f"{CONTROL} can't be opened: {error.strerror}",
             hint="run as root, and load the kernel module loop",
         ) from error
-    file = os.open(image, os.O_RDWR | os.O_CLOEXEC)
     try:
-        for _ in range(TRIES):
-            name = f"loop{ioctl(control, LOOP_CTL_GET_FREE)}"
-            if _set_up(name, file):
-                return name
+        with _opened(image, os.O_RDWR) as file:
+            for _ in range(TRIES):
+                name = f"loop{ioctl(control, LOOP_CTL_GET_FREE)}"
+                if _set_up(name, file):
+                    return name
     finally:
-        os.close(file)
         os.close(control)
     raise Exhausted(f"no loop device is free for {image.name}")
 
 
 def _set_up(name: str, file: int) -> bool:
     """Whether the device took the file; not when another process was faster."""
-    device = os.open(f"/dev/{name}", os.O_RDWR | os.O_CLOEXEC)
-    try:
-        ioctl(device, LOOP_SET_FD, file)
-    except OSError as error:
-        if error.errno == errno.EBUSY:
-            return False
-        raise
-    finally:
-        os.close(device)
+    with _opened(_node(name), os.O_RDWR) as device:
+        try:
+            ioctl(device, LOOP_SET_FD, file)
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                return False
+            raise
     return True
 
 
@@ -82,7 +81,7 @@ def detach(name: str) -> None:
         Pending: somebody uses it alone, such as a mount, and will for long.
     """
     try:
-        device = os.open(f"/dev/{name}", os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
+        device = os.open(_node(name), os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.EBUSY:
             raise Pending(f"/dev/{name} is in use, such as by a mount") from error
@@ -95,17 +94,24 @@ def detach(name: str) -> None:
 
 def tell_size(name: str) -> None:
     """Let the device see that its file has grown."""
-    device = os.open(f"/dev/{name}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with _opened(_node(name), os.O_RDONLY) as device:
         ioctl(device, LOOP_SET_CAPACITY, 0)
-    finally:
-        os.close(device)
 
 
 def flush(name: str) -> None:
     """Write what the kernel keeps of the device into its file."""
-    device = os.open(f"/dev/{name}", os.O_RDWR | os.O_CLOEXEC)
-    try:
+    with _opened(_node(name), os.O_RDWR) as device:
         os.fsync(device)
+
+
+def _node(name: str) -> Path:
+    return Path("/dev", name)
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        yield descriptor
     finally:
-        os.close(device)
+        os.close(descriptor)
