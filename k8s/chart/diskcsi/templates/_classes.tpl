@@ -1,0 +1,25 @@
+{{/* All StorageClasses by name: the default ones, and over them the user's. */}}
+{{- define "diskcsi.storageClasses" -}}
+{{- $classes := dict -}}
+{{- if and .Values.defaultClasses (eq .Values.provider.name "alibaba") -}}
+{{- $classes = dict
+  "alicloud-disk-topology-alltype" (dict
+    "parameters" (dict "type" "cloud_essd,cloud_ssd,cloud_efficiency"))
+  "alicloud-disk-essd" (dict
+    "parameters" (dict "type" "cloud_essd") "volumeBindingMode" "Immediate")
+  "alicloud-disk-ssd" (dict
+    "parameters" (dict "type" "cloud_ssd") "volumeBindingMode" "Immediate")
+  "alicloud-disk-efficiency" (dict
+    "parameters" (dict "type" "cloud_efficiency") "volumeBindingMode" "Immediate")
+-}}
+{{- end -}}
+{{- merge (deepCopy .Values.storageClasses) $classes | toYaml -}}
+{{- end -}}
+
+{{- define "diskcsi.volumeSnapshotClasses" -}}
+{{- $classes := dict -}}
+{{- if and .Values.defaultClasses (eq .Values.provider.name "alibaba") -}}
+{{- $classes = dict "alibabacloud-disk-snapshot" (dict) -}}
+{{- end -}}
+{{- merge (deepCopy .Values.volumeSnapshotClasses) $classes | toYaml -}}
+{{- end -}}

@@ -1,0 +1,68 @@
+{{/* What the driver's container has in both pods. .role is controller or node. */}}
+
+{{- define "diskcsi.driverArgs" -}}
+- run
+- --provider={{ .root.Values.provider.name }}
+- --driver={{ include "diskcsi.driverName" .root }}
+- --config=/etc/diskcsi/config/config.toml
+- --log-level={{ .root.Values.driver.logLevel }}
+- --logging-format={{ .root.Values.driver.logFormat }}
+- --drain-s={{ .part.drainSeconds }}
+- --http-port={{ .part.httpPort }}
+{{- end -}}
+
+{{/* Liveness asks the process and its socket: a restart mends no cloud. Readiness asks the cloud too.
+     The start's probe looks every second, so that a pod is ready when it can be. */}}
+{{- define "diskcsi.driverProbes" -}}
+startupProbe:
+  httpGet: {{ include "diskcsi.httpGet" (dict "path" "/healthz" "host" .host) }}
+  periodSeconds: 1
+  timeoutSeconds: 3
+  failureThreshold: 60
+livenessProbe:
+  httpGet: {{ include "diskcsi.httpGet" (dict "path" "/healthz" "host" .host) }}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+readinessProbe:
+  httpGet: {{ include "diskcsi.httpGet" (dict "path" "/readyz" "host" .host) }}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 2
+{{- end -}}
+
+{{- define "diskcsi.httpGet" -}}
+{path: {{ .path }}, port: http{{ with .host }}, host: {{ . }}{{ end }}}
+{{- end -}}
+
+{{- define "diskcsi.checksum" -}}
+checksum/config: {{ include "diskcsi.configFile" . | sha256sum }}
+{{- end -}}
+
+{{- define "diskcsi.configVolume" -}}
+- name: config
+  configMap:
+    name: {{ include "diskcsi.fullname" . }}-config
+{{- end -}}
+
+{{- define "diskcsi.podBasics" -}}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .part.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .part.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .part.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .part.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}

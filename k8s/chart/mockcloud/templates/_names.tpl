@@ -1,0 +1,79 @@
+{{- define "mockcloud.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "mockcloud.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains (include "mockcloud.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "mockcloud.name" .) | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Names without a namespace carry it, since one release name may be used in two of them. */}}
+{{- define "mockcloud.clusterName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "mockcloud.fullname" .) -}}
+{{- end -}}
+
+{{- define "mockcloud.selector" -}}
+app.kubernetes.io/name: {{ include "mockcloud.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "mockcloud.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{ include "mockcloud.selector" . }}
+{{- end -}}
+
+{{- define "mockcloud.image" -}}
+{{- $registry := .Values.global.imageRegistry | default .Values.image.registry -}}
+{{- if $registry }}{{ $registry }}/{{ end }}{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion -}}
+{{- end -}}
+
+{{- define "mockcloud.tokenSecret" -}}
+{{- .Values.agent.existingSecret | default (printf "%s-agent" (include "mockcloud.fullname" .)) -}}
+{{- end -}}
+
+{{/* Of a pod: .part is server or agent. */}}
+{{- define "mockcloud.podBasics" -}}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .part.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .part.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .part.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+terminationGracePeriodSeconds: {{ .part.terminationGracePeriodSeconds }}
+{{- end -}}
+
+{{/* The world that the server starts with, in TOML; machines come from the agents. */}}
+{{- define "mockcloud.world" -}}
+instances = []
+sold_out = {{ toJson .Values.soldOut }}
+
+[regions]
+{{- range $region, $zones := .Values.regions }}
+{{ $region | quote }} = {{ toJson $zones }}
+{{- end }}
+
+[[keys]]
+id = {{ toJson .Values.key.id }}
+secret = {{ toJson .Values.key.secret }}
+
+[knobs]
+{{- range $name, $value := .Values.knobs }}
+{{ $name }} = {{ toJson $value }}
+{{- end }}
+{{- end -}}
