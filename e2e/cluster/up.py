@@ -1,0 +1,120 @@
+"""From nothing to a cluster in which the driver serves, and back."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import Final
+
+from e2e.cluster import docker, kind, modules, node_image
+from e2e.cluster.charts import Charts
+from e2e.cluster.kind import Kind
+from e2e.cluster.modules import Programs
+from e2e.cluster.place import CLUSTER, NAMESPACE, ROOT, Place
+from e2e.cluster.shell import Shell, Steps
+
+TOOLS: Final = ("kind", "helm", "kubernetes")
+"""The modules that are needed everywhere: kubectl is Kubernetes'."""
+
+OWN_NODE: Final = ("etcd", "coredns", "sidecars", "pause")
+"""Those that only a node image made here needs."""
+
+
+class Cluster:
+    """The whole: programs, images, the kind cluster, and the charts in it."""
+
+    def __init__(self, *, place: Place) -> None:
+        self._place = place
+        self._shell = Shell(environment=place.environment(), log=place.log)
+        self._steps = Steps()
+
+    def up(self) -> None:
+        """Make it, or what is missing of it.
+
+        Raises:
+            CommandFailed: a step failed; the message tells which command, and its last words.
+        """
+        self._place.log.write_text("")
+        with self._steps.step("docker"):
+            docker.ensure(self._place, self._shell)
+        go = self._go()
+        programs = self._programs(TOOLS, go)
+        self._link(programs)
+        with self._steps.step("published node image"):
+            image = kind.published_image(self._shell, go)
+        own = not image
+        if own:
+            programs = self._programs((*TOOLS, *OWN_NODE), go)
+            with self._steps.step("node image of Debian packages and Go modules"):
+                image = node_image.ensure(place=self._place, shell=self._shell, programs=programs)
+        images = self._images(published=not own)
+        cluster = Kind(place=self._place, shell=self._shell, programs=programs)
+        if not cluster.exists():
+            with self._steps.step("kind cluster: one control plane, three workers, two zones"):
+                cluster.create(image=image, own_network=own)
+        with self._steps.step("load the driver's and the cloud's image"):
+            cluster.load(*images)
+        charts = Charts(place=self._place, shell=self._shell, programs=programs)
+        with self._steps.step("snapshot definitions and controller"):
+            charts.snapshots(
+                modules.directory_of("sidecars", kind.SNAPSHOTS, shell=self._shell, go=go)
+            )
+        with self._steps.step("charts: the cloud and the driver"):
+            charts.install()
+        self._tell()
+
+    def down(self) -> None:
+        """Take all of it away; what was built stays in the cache."""
+        if self._place.own_docker and not self._shell.holds("docker", "version"):
+            print("nothing runs")
+            return
+        programs = self._programs(("kind",), self._go())
+        with self._steps.step("kind cluster"):
+            Kind(place=self._place, shell=self._shell, programs=programs).delete()
+        with self._steps.step("docker"):
+            docker.stop(self._place)
+        shutil.rmtree(self._place.work, ignore_errors=True)
+
+    def _link(self, programs: Programs) -> None:
+        """Let people and scenarios find the programs in one directory."""
+        self._place.programs.mkdir(exist_ok=True)
+        for name in ("kubectl", "helm", "kind"):
+            link = self._place.programs / name
+            link.unlink(missing_ok=True)
+            link.symlink_to(programs.find(name))
+
+    def _go(self) -> str:
+        major, minor = modules.GO_NEEDED
+        return self._shell.run(
+            sys.executable, ROOT / "tools" / "find_go.py", f"{major}.{minor}"
+        ).strip()
+
+    def _programs(self, names: tuple[str, ...], go: str) -> Programs:
+        built = []
+        for name in names:
+            with self._steps.step(f"programs of module {name}"):
+                built.append(modules.build(name, place=self._place, shell=self._shell, go=go))
+        return Programs(directories=tuple(built))
+
+    def _images(self, *, published: bool) -> tuple[str, ...]:
+        with self._steps.step("images of the driver and the cloud"):
+            base = ("--base", "published") if published else ()
+            told = self._shell.run(
+                sys.executable, ROOT / "tools" / "images.py", "build", "--quiet", *base
+            )
+        return tuple(told.split())
+
+    def _tell(self) -> None:
+        print(
+            f"""
+The cluster {CLUSTER} is ready after {self._steps.whole_s():.0f} s. Try it:
+
+  export KUBECONFIG={self._place.kubeconfig} PATH={self._place.programs}:$PATH
+  kubectl apply -f examples/kubernetes/pvc.yaml      # a claim, and a pod that writes to it
+  kubectl get pvc,pod,volumeattachment
+  kubectl -n {NAMESPACE} logs ds/diskcsi-node        # what the node did
+  kubectl get --raw /api/v1/namespaces/{NAMESPACE}/services/mockcloud:8090/proxy/_mock/state
+  make e2e K=...                                     # a scenario, or all of them
+  make e2e-down                                      # nothing is left
+"""
+        )

@@ -1,0 +1,157 @@
+"""The cluster that the scenarios run in, and what each of them is given and leaves."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from e2e.cluster.place import NAMESPACE, Place, here
+from e2e.support.cloud import MockCloud
+from e2e.support.kube import Kube
+from e2e.support.leftovers import Leftovers
+from e2e.support.machines import Machines, Zones
+from e2e.support.objects import ESSD, storage_class
+from e2e.support.timeline import timeline
+from e2e.support.waiting import NotSeen, wait_for
+
+CLEAN_S = 180
+"""Until the last disk of a scenario is gone: a detach and a deletion, and their retries."""
+
+SHARED = {
+    "e2e-wait": storage_class("e2e-wait"),
+    "e2e-wait-xfs": storage_class("e2e-wait-xfs", fs_type="xfs"),
+    "e2e-now": storage_class("e2e-now", binding="Immediate"),
+    "e2e-now-xfs": storage_class("e2e-now-xfs", binding="Immediate", fs_type="xfs"),
+    "e2e-retain": storage_class("e2e-retain", reclaim="Retain"),
+}
+"""Classes that most scenarios use."""
+
+
+@pytest.fixture(scope="session")
+def place() -> Place:
+    """Where this cluster's files are."""
+    found = here()
+    assert found.kubeconfig.exists(), "there is no cluster: run `make e2e-up` first"
+    return found
+
+
+@pytest.fixture(scope="session")
+def cluster(place: Place) -> Kube:
+    """The cluster, in no namespace of a scenario."""
+    return Kube(
+        kubectl=place.programs / "kubectl", environment=place.environment(), namespace="default"
+    )
+
+
+@pytest.fixture(scope="session")
+def driver(cluster: Kube) -> Kube:
+    """The namespace of the driver."""
+    return cluster.within(NAMESPACE)
+
+
+@pytest.fixture(scope="session")
+def cloud(cluster: Kube) -> MockCloud:
+    """The cloud below the cluster."""
+    return MockCloud(kube=cluster)
+
+
+@pytest.fixture(scope="session")
+def machines(place: Place) -> Machines:
+    """The nodes as containers."""
+    return Machines(environment=place.environment())
+
+
+@pytest.fixture(scope="session")
+def zones(cluster: Kube) -> Zones:
+    """Which worker is where."""
+    found: dict[str, list[str]] = {}
+    for node in cluster.list("nodes"):
+        labels = node["metadata"]["labels"]
+        if "node-role.kubernetes.io/control-plane" not in labels:
+            zone = labels["topology.kubernetes.io/zone"]
+            found.setdefault(zone, []).append(node["metadata"]["name"])
+    two, one = sorted(found, key=lambda zone: -len(found[zone]))
+    first, second = sorted(found[two])
+    return Zones(two=two, one=one, first=first, second=second, third=found[one][0])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_classes(cluster: Kube) -> Iterator[None]:
+    """The classes, and away with them at the end."""
+    snapshots = {
+        "apiVersion": "snapshot.storage.k8s.io/v1",
+        "kind": "VolumeSnapshotClass",
+        "metadata": {"name": "e2e-snapshots"},
+        "driver": SHARED["e2e-wait"]["provisioner"],
+        "deletionPolicy": "Delete",
+    }
+    cluster.apply(*SHARED.values(), snapshots)
+    yield
+    cluster.delete("storageclass", *SHARED)
+    cluster.delete("volumesnapshotclass", "e2e-snapshots")
+
+
+@pytest.fixture
+def kube(
+    request: pytest.FixtureRequest, cluster: Kube, cloud: MockCloud, driver: Kube
+) -> Iterator[Kube]:
+    """A namespace of the scenario's own; afterwards nothing that it made is left anywhere."""
+    before = Leftovers.seen(kube=cluster, cloud=cloud)
+    began = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    name = "e2e-" + re.sub("[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
+    mine = cluster.within(name[:60].rstrip("-"))
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": mine.namespace}})
+    yield mine
+    if getattr(request.node, "failed", False):
+        told = timeline(kube=mine, cloud=cloud, driver=driver, since=began)
+        request.node.add_report_section("call", "the volume's timeline", told)
+        print(told)
+    cloud.clear_faults()
+    cluster.delete("namespace", mine.namespace)
+    _wait_clean(before, cluster, cloud)
+
+
+def _wait_clean(before: Leftovers, cluster: Kube, cloud: MockCloud) -> None:
+    def left() -> str:
+        return Leftovers.seen(kube=cluster, cloud=cloud).beyond(before)
+
+    try:
+        wait_for(lambda: not left(), what="all of it is gone", timeout_s=CLEAN_S, instead=left)
+    except NotSeen as error:
+        pytest.fail(f"the scenario left something behind: {error}", pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell the fixtures of a scenario whether it failed."""
+    report = yield
+    if call.when == "call" and report.failed:
+        item.failed = True  # type: ignore[attr-defined]
+    return report
+
+
+@pytest.fixture
+def essd() -> dict[str, str]:
+    """Parameters of a class of small disks."""
+    return dict(ESSD)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write what a program may want to read of the run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return
+    rows = [
+        {"scenario": report.nodeid, "outcome": outcome, "took_s": round(report.duration, 1)}
+        for outcome in ("passed", "failed", "skipped", "error")
+        for report in reporter.stats.get(outcome, [])
+    ]
+    path = here().work / "report.json"
+    path.write_text(json.dumps(rows, indent=1))

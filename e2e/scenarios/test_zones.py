@@ -1,0 +1,86 @@
+"""Disks are of one zone: pods go where their disks are, and classes may say where that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.support.cloud import MockCloud
+from e2e.support.data import SUM, WRITE, disk_of
+from e2e.support.kube import Kube
+from e2e.support.machines import Zones
+from e2e.support.objects import ESSD, claim, pod, stateful_set, storage_class
+
+
+@pytest.fixture
+def class_of_zone(cluster: Kube, zones: Zones) -> Iterator[str]:
+    """A class that makes disks in the zone with one worker."""
+    name = "e2e-zone"
+    cluster.apply(
+        storage_class(name, parameters={**ESSD, "zoneId": zones.one}, binding="Immediate")
+    )
+    yield name
+    cluster.delete("storageclass", name)
+
+
+@pytest.fixture
+def class_of_no_zone(cluster: Kube) -> Iterator[str]:
+    """A class that names a zone which no node is in."""
+    name = "e2e-elsewhere"
+    cluster.apply(storage_class(name, parameters={**ESSD, "zoneId": "cn-hangzhou-x"}))
+    yield name
+    cluster.delete("storageclass", name)
+
+
+def test_a_moved_pod_finds_its_data_in_its_zone(kube: Kube, cloud: MockCloud, zones: Zones) -> None:
+    """Its node is closed, and the pod goes to the zone's other node, never to the other zone."""
+    kube.apply(stateful_set("db", of="e2e-wait", zone=zones.two))
+    first = kube.wait_running("db-0")["spec"]["nodeName"]
+    wrote = kube.sh("db-0", WRITE)
+    kube.run("cordon", first)
+    try:
+        kube.run("patch", "statefulset", "db", "--type=json",
+                 '--patch=[{"op":"remove","path":"/spec/template/spec/nodeSelector"}]')  # fmt: skip
+        kube.delete("pod", "db-0")
+        second = kube.wait_running("db-0")["spec"]["nodeName"]
+    finally:
+        kube.run("uncordon", first)
+    assert {first, second} == {zones.first, zones.second}
+    assert kube.sh("db-0", SUM) == wrote
+    instances = cloud.disks()[disk_of(kube, "data-db-0")]["attached_to"]
+    assert len(instances) == 1
+
+
+def test_with_its_zone_closed_a_pod_waits(kube: Kube, zones: Zones) -> None:
+    """The other zone is never chosen for a pod whose disk is here."""
+    kube.apply(claim("data", of="e2e-wait"), pod("here", claims={"data": "/data"}, zone=zones.one))
+    kube.wait_running("here")
+    kube.delete("pod", "here")
+    kube.run("cordon", zones.third)
+    try:
+        kube.apply(pod("again", claims={"data": "/data"}))
+        kube.wait_event("pod", "again", "volume node affinity")
+        assert kube.get("pod", "again")["status"]["phase"] == "Pending"
+    finally:
+        kube.run("uncordon", zones.third)
+    assert kube.wait_running("again")["spec"]["nodeName"] == zones.third
+
+
+def test_a_class_with_a_zone_makes_its_disks_there(
+    kube: Kube, cloud: MockCloud, zones: Zones, class_of_zone: str
+) -> None:
+    """`zoneId` decides where a disk is made, and the pod follows."""
+    kube.apply(claim("data", of=class_of_zone), pod("worker", claims={"data": "/data"}))
+    assert kube.wait_running("worker")["spec"]["nodeName"] == zones.third
+    assert cloud.disks()[disk_of(kube, "data")]["zone"] == zones.one
+
+
+def test_a_zone_that_does_not_fit_is_told_on_the_claim(
+    kube: Kube, cloud: MockCloud, class_of_no_zone: str
+) -> None:
+    """The claim names the zone of its class, and no disk is made anywhere."""
+    before = set(cloud.disks())
+    kube.apply(claim("data", of=class_of_no_zone), pod("worker", claims={"data": "/data"}))
+    kube.wait_event("pvc", "data", "cn-hangzhou-x")
+    assert set(cloud.disks()) == before

@@ -1,0 +1,58 @@
+"""The cloud's own view, through the API server: what it has, what it was asked, its faults."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from e2e.support.kube import Kube, Object
+
+NAMESPACE: Final = "mockcloud"
+SERVICE: Final = "mockcloud"
+PORT: Final = 8090
+
+
+class MockCloud:
+    """Asks the mock in the cluster; it has no account and needs no key for that."""
+
+    def __init__(self, *, kube: Kube) -> None:
+        self._kube = kube
+        self._base = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}:{PORT}/proxy/_mock"
+
+    def state(self) -> Mapping[str, Sequence[Object]]:
+        """Disks, snapshots and instances, and the devices that it holds."""
+        found: Mapping[str, Sequence[Object]] = json.loads(
+            self._kube.run("get", "--raw", f"{self._base}/state")
+        )
+        return found
+
+    def disks(self) -> Mapping[str, Object]:
+        """The disks by id."""
+        return {disk["id"]: disk for disk in self.state()["disks"]}
+
+    def instances(self) -> Mapping[str, Object]:
+        """The instances by id."""
+        return {one["id"]: one for one in self.state()["instances"]}
+
+    def calls(self, *, since: int = 0) -> Sequence[Object]:
+        """What was asked, oldest first, after the call of this number."""
+        found: Sequence[Object] = json.loads(
+            self._kube.run("get", "--raw", f"{self._base}/calls?since={since}")
+        )
+        return found
+
+    def last_call(self) -> int:
+        """The number of the latest call."""
+        calls = self.calls()
+        return int(calls[-1]["number"]) if calls else 0
+
+    def add_fault(self, **fault: Any) -> None:  # noqa: ANN401 - the mock's own fields
+        """Let calls go wrong from now on."""
+        self._kube.run(
+            "create", "--raw", f"{self._base}/faults", "--filename=-", text=json.dumps(fault)
+        )
+
+    def clear_faults(self) -> None:
+        """Let all calls go as they should."""
+        self._kube.run("delete", "--raw", f"{self._base}/faults")

@@ -1,0 +1,78 @@
+"""The machines below: a node of kind is a container, and all share one kernel."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zones:
+    """The workers of the cluster by zone: two in one, one in the other."""
+
+    two: str
+    one: str
+    first: str
+    second: str
+    third: str
+
+
+class Machines:
+    """Calls docker for the nodes of this cluster."""
+
+    def __init__(self, *, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+
+    def run(self, node: str, *command: str, timeout_s: float = 60) -> str:
+        """What a command prints on a node."""
+        return self._docker("exec", node, *command, timeout_s=timeout_s)
+
+    def stop(self, node: str) -> None:
+        """Cut the power: all of its processes end at once."""
+        self._docker("kill", node)
+
+    def start(self, node: str) -> None:
+        """Power on again."""
+        self._docker("start", node)
+
+    def pause(self, node: str) -> None:
+        """Freeze it, as a guest that hangs."""
+        self._docker("pause", node)
+
+    def resume(self, node: str) -> None:
+        """Let it go on."""
+        self._docker("unpause", node)
+
+    def mounts(self, node: str) -> Sequence[str]:
+        """Where something of this driver is mounted on a node."""
+        table = self.run(node, "cat", "/proc/mounts")
+        return [
+            line.split(" ")[1]
+            for line in table.splitlines()
+            if "/kubernetes.io~csi/" in line or "/kubernetes.io/csi/" in line
+        ]
+
+    def devices(self, node: str) -> Sequence[str]:
+        """The by-id links in a node's own /dev."""
+        return self.run(node, "sh", "-c", "ls /dev/disk/by-id 2>/dev/null || true").split()
+
+    def _docker(self, *arguments: str, timeout_s: float = 60) -> str:
+        done = subprocess.run(
+            ["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, timeout=timeout_s, env=self._environment,
+        )  # fmt: skip
+        assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr.strip()}"
+        return done.stdout
+
+
+def loop_devices() -> Mapping[str, str]:
+    """The file behind every loop device of the kernel that has one."""
+    found = {}
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        try:
+            found[path.parts[3]] = path.read_text().strip()
+        except OSError:  # it went while we looked
+            continue
+    return found
