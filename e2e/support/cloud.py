@@ -45,7 +45,7 @@ class MockCloud:
     def last_call(self) -> int:
         """The number of the latest call."""
         calls = self.calls()
-        return int(calls[-1]["number"]) if calls else 0
+        return int(calls[-1]["seq"]) if calls else 0
 
     def add_fault(self, **fault: Any) -> None:  # noqa: ANN401 - the mock's own fields
         """Let calls go wrong from now on."""

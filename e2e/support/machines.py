@@ -45,6 +45,14 @@ class Machines:
         """Let it go on."""
         self._docker("unpause", node)
 
+    def revive(self, node: str) -> None:
+        """Whatever its state, let it run."""
+        state = self._docker("inspect", "--format", "{{.State.Status}}", node).strip()
+        if state == "paused":
+            self.resume(node)
+        elif state != "running":
+            self.start(node)
+
     def mounts(self, node: str) -> Sequence[str]:
         """Where something of this driver is mounted on a node."""
         table = self.run(node, "cat", "/proc/mounts")

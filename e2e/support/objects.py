@@ -84,6 +84,7 @@ def pod(
     zone: str = "",
     script: str = IDLE,
     read_only: bool = False,
+    scratch: str = "",
     **spec: Any,  # noqa: ANN401 - fields of a PodSpec
 ) -> Object:
     """A pod with a shell.
@@ -94,6 +95,7 @@ def pod(
         node: its host name, where only one will do.
         zone: where only one will do.
         read_only: of the mounts.
+        scratch: where a directory of the node is mounted that goes with the pod.
         spec: further fields of the pod.
     """
     claims, devices = claims or {}, devices or {}
@@ -105,7 +107,8 @@ def pod(
         "volumeMounts": [
             {"name": name, "mountPath": path, "readOnly": read_only}
             for name, path in claims.items()
-        ],
+        ]
+        + ([{"name": "scratch", "mountPath": scratch}] if scratch else []),
         "volumeDevices": [{"name": name, "devicePath": path} for name, path in devices.items()],
     }
     return {
@@ -119,7 +122,8 @@ def pod(
             "volumes": [
                 {"name": name, "persistentVolumeClaim": {"claimName": name}}
                 for name in (*claims, *devices)
-            ],
+            ]
+            + ([{"name": "scratch", "emptyDir": {}}] if scratch else []),
             **spec,
         },
     }

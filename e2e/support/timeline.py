@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube
@@ -75,11 +76,13 @@ def _logs(driver: Kube, ids: frozenset[str], since: str) -> Iterable[Entry]:
 
 def _calls(cloud: MockCloud, ids: frozenset[str]) -> Sequence[Entry]:
     return [
-        (str(call.get("at", "")).rstrip("Z"), "cloud", _told(call))
+        (datetime.fromtimestamp(call["at"], UTC).isoformat()[:26], "cloud", _told(call))
         for call in cloud.calls()
         if any(one in json.dumps(call) for one in ids)
     ]
 
 
-def _told(call: Mapping[str, object]) -> str:
-    return json.dumps({key: value for key, value in call.items() if key != "at"})[:400]
+def _told(call: Mapping[str, Any]) -> str:
+    answer = call["code"] or call["status"]
+    lost = " (the answer was lost)" if call["lost"] else ""
+    return f"{call['action']} {json.dumps(call['params'])[:300]} -> {answer}{lost}"

@@ -1,0 +1,157 @@
+"""Parts of the driver and of the node restart while pods write."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster.place import NAMESPACE, ROOT, Place
+from e2e.support.kube import Kube, is_ready
+from e2e.support.load import ticking, written
+from e2e.support.machines import Machines, Zones
+from e2e.support.objects import claim, pod, stateful_set
+from e2e.support.waiting import wait_for
+
+DAEMON_SET = "diskcsi-node"
+CONTROLLER = "diskcsi-controller"
+
+PAUSE_BEYOND_S = 1.0
+"""What a pod with a volume may wait longer than one without."""
+
+
+@pytest.fixture
+def writers(kube: Kube, zones: Zones) -> Callable[[], None]:
+    """Two pods on one node, one with a volume and one without; call it to hear how they fared."""
+    kube.apply(
+        claim("data", of="e2e-wait"),
+        pod("writer", claims={"data": "/data"}, node=zones.first, script=ticking("/data")),
+        pod("control", scratch="/data", node=zones.first, script=ticking("/data")),
+    )
+    kube.wait_running("writer")
+    kube.wait_running("control")
+    restarts = {name: _restarts(kube, name) for name in ("writer", "control")}
+    lines = written(kube, "writer", "/data").lines
+
+    def judge() -> None:
+        wait_for(
+            lambda: written(kube, "writer", "/data").lines > lines + 20, what="the writer goes on"
+        )
+        with_volume = written(kube, "writer", "/data")
+        without = written(kube, "control", "/data")
+        assert with_volume.errors == ""
+        assert {name: _restarts(kube, name) for name in restarts} == restarts
+        assert with_volume.longest_pause_s <= without.longest_pause_s + PAUSE_BEYOND_S
+
+    return judge
+
+
+def _restarts(kube: Kube, name: str) -> int:
+    return int(kube.get("pod", name)["status"]["containerStatuses"][0]["restartCount"])
+
+
+def test_writing_goes_on_while_the_node_plugins_are_replaced(
+    writers: Callable[[], None], driver: Kube
+) -> None:
+    """A rolling restart of the DaemonSet touches no mounted volume."""
+    driver.run("rollout", "restart", f"daemonset/{DAEMON_SET}")
+    driver.run("rollout", "status", f"daemonset/{DAEMON_SET}", "--timeout=240s", timeout_s=300)
+    writers()
+
+
+def test_writing_goes_on_while_kubelet_restarts(
+    writers: Callable[[], None], kube: Kube, machines: Machines, zones: Zones
+) -> None:
+    """Kubelet finds its volumes and the plug-in again, and serves the next pod."""
+    machines.run(zones.first, "systemctl", "restart", "kubelet")
+    writers()
+    kube.apply(
+        claim("next", of="e2e-wait"), pod("next", claims={"next": "/data"}, node=zones.first)
+    )
+    kube.wait_running("next")
+
+
+def test_writing_goes_on_while_containerd_restarts(
+    writers: Callable[[], None], machines: Machines, zones: Zones
+) -> None:
+    """Containers outlive their runtime's daemon."""
+    machines.run(zones.first, "systemctl", "restart", "containerd")
+    writers()
+
+
+def test_a_wiped_registration_directory_is_mended(
+    kube: Kube, machines: Machines, zones: Zones
+) -> None:
+    """The plug-in registers itself again, and the next pod gets its volume."""
+    machines.run(
+        zones.first, "sh", "-c",
+        "rm -rf /var/lib/kubelet/plugins_registry && systemctl restart kubelet",
+    )  # fmt: skip
+    wait_for(
+        lambda: machines.run(
+            zones.first, "sh", "-c", "ls /var/lib/kubelet/plugins_registry 2>/dev/null || true"
+        ).strip(),
+        what="the registration socket is back",
+    )  # fmt: skip
+    kube.apply(
+        claim("data", of="e2e-wait"), pod("next", claims={"data": "/data"}, node=zones.first)
+    )
+    kube.wait_running("next")
+
+
+@pytest.fixture
+def helm(place: Place, driver: Kube) -> Iterator[Callable[..., None]]:
+    """Calls helm for the driver's release, and brings it back to its first revision."""
+
+    def call(*arguments: str) -> None:
+        done = subprocess.run(
+            [str(place.programs / "helm"), *arguments, "--namespace", NAMESPACE],
+            check=False, capture_output=True, text=True, env=place.environment(), timeout=400,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    yield call
+    driver.run("rollout", "status", f"daemonset/{DAEMON_SET}", "--timeout=240s", timeout_s=300)
+
+
+def test_writing_goes_on_through_an_upgrade_and_its_rollback(
+    writers: Callable[[], None], kube: Kube, helm: Callable[..., None]
+) -> None:
+    """A new revision of the chart replaces every pod of the driver, twice."""
+    chart: Path = ROOT / "k8s" / "chart" / "diskcsi"
+    helm(
+        "upgrade", "diskcsi", str(chart), "--reuse-values", "--wait", "--timeout", "300s",
+        "--set", "driver.logLevel=debug",
+    )  # fmt: skip
+    kube.apply(claim("between", of="e2e-wait"), pod("between", claims={"between": "/data"}))
+    kube.wait_running("between")
+    helm("rollback", "diskcsi", "--wait", "--timeout", "300s")
+    writers()
+
+
+def test_a_drain_waits_for_a_disruption_budget(kube: Kube, zones: Zones) -> None:
+    """One of two pods is drained, and its volume follows it to the zone's other node."""
+    budget = {
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "db"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "db"}}},
+    }  # fmt: skip
+    kube.apply(stateful_set("db", of="e2e-wait", replicas=2, zone=zones.two), budget)
+    for name in ("db-0", "db-1"):
+        kube.wait_running(name)
+    try:
+        kube.run(
+            "drain", zones.first, "--ignore-daemonsets", "--delete-emptydir-data", "--force",
+            "--pod-selector=app=db", "--timeout=180s", timeout_s=200,
+        )  # fmt: skip
+        wait_for(
+            lambda: all(
+                is_ready(one) and one["spec"]["nodeName"] == zones.second
+                for one in kube.list("pods", selector="app=db")
+            )
+            and len(kube.list("pods", selector="app=db")) == 2,
+            what="both pods run on the other node", timeout_s=180,
+        )  # fmt: skip
+    finally:
+        kube.run("uncordon", zones.first)
