@@ -23,3 +23,10 @@
 {{- end -}}
 {{- merge (deepCopy .Values.volumeSnapshotClasses) $classes | toYaml -}}
 {{- end -}}
+
+{{/* Parameters are texts; a number or boolean is written as one. */}}
+{{- define "diskcsi.parameters" -}}
+{{- range $key, $value := . }}
+{{ $key | quote }}: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
+{{- end }}
+{{- end -}}

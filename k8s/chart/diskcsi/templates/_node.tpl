@@ -3,7 +3,7 @@
 {{- end -}}
 
 {{- define "diskcsi.nodeHttpHost" -}}
-{{- if eq .Values.node.httpHost "0.0.0.0" }}{{ else }}{{ .Values.node.httpHost }}{{ end -}}
+{{- .Values.node.httpHost | default (.Values.metrics.enabled | ternary "0.0.0.0" "127.0.0.1") -}}
 {{- end -}}
 
 {{/* What the node has to hand over: each path says why. */}}
@@ -35,7 +35,7 @@
 - --run-controller-service=false
 - --run-node-service=true
 - --kubelet-root-dir={{ .Values.node.kubeletDir }}
-- --http-host={{ .Values.node.httpHost }}
+- --http-host={{ include "diskcsi.nodeHttpHost" . }}
 {{- if not .Values.node.stockHelpers }}
 - --registration-dir={{ .Values.node.kubeletDir }}/plugins_registry
 {{- end }}
@@ -77,7 +77,7 @@
   imagePullPolicy: {{ .Values.sidecars.pullPolicy }}
   args:
     - --csi-address=/csi/csi.sock
-    - --http-endpoint={{ .Values.node.httpHost }}:{{ .Values.sidecars.livenessProbe.httpPort }}
+    - --http-endpoint={{ include "diskcsi.nodeHttpHost" . }}:{{ .Values.sidecars.livenessProbe.httpPort }}
     - --v={{ .Values.sidecars.logLevel }}
   resources: {{- toYaml .Values.sidecars.livenessProbe.resources | nindent 4 }}
   volumeMounts:
