@@ -5,10 +5,10 @@ NOX := $(DEV)/bin/nox
 LOCK := requirements/dev.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test dev system
+.PHONY: help demo bench test dev system e2e e2e-up e2e-down
 
 help: ## Show the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 demo: dev ## Watch a volume's whole life on this machine, with real disks (as root; under a minute)
 	@$(DEV)/bin/diskcsi demo $(ARGS)
@@ -18,6 +18,15 @@ bench: dev ## Measure what the driver costs, beside its floors; writes build/ben
 
 test: dev ## Run every check that gates a change (as root; about ten minutes)
 	@$(NOX) --no-color $(ARGS)
+
+e2e-up: dev ## Make a kind cluster with the driver and a mock of the cloud in it (docker, or as root E2E_DOCKERD=own)
+	@$(DEV)/bin/python -m e2e.cluster up
+
+e2e: e2e-up ## Run the scenarios in that cluster; K=WORDS chooses some, as pytest's -k does
+	@$(DEV)/bin/python -m e2e.run $(if $(K),-k "$(K)") $(ARGS)
+
+e2e-down: dev ## Take the cluster away; nothing is left
+	@$(DEV)/bin/python -m e2e.cluster down
 
 dev: system $(DEV)/.ready ## Set up build/dev: the locked tools and both packages, linked to their source
 

@@ -1,0 +1,42 @@
+"""After all the others: every permission that the driver has was used, and none was missing."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2e.cluster.place import NAMESPACE
+from e2e.support.kube import Kube
+from e2e.support.machines import Machines
+from e2e.support.permissions import Permission, granted, refused, used
+
+RARE: dict[Permission, str] = {}
+"""Granted and seldom used, with the reason."""
+
+
+@pytest.fixture
+def control_plane(cluster: Kube) -> str:
+    """The node with the audit log."""
+    return str(
+        next(
+            one["metadata"]["name"]
+            for one in cluster.list("nodes")
+            if "node-role.kubernetes.io/control-plane" in one["metadata"]["labels"]
+        )
+    )
+
+
+def test_no_permission_was_missing(machines: Machines, control_plane: str) -> None:
+    """The API server refused nothing that the driver asked for."""
+    assert refused(machines, control_plane=control_plane, namespace=NAMESPACE) == frozenset()
+
+
+def test_no_permission_is_unused(cluster: Kube, machines: Machines, control_plane: str) -> None:
+    """What no scenario needs is not granted, or is listed with its reason."""
+    seen = used(machines, control_plane=control_plane, namespace=NAMESPACE)
+    given = frozenset().union(*granted(cluster, namespace=NAMESPACE).values())
+    assert sorted(given - seen - RARE.keys()) == []
+
+
+def test_nodes_may_do_nothing(cluster: Kube) -> None:
+    """The node's service account has no permission at all."""
+    assert granted(cluster, namespace=NAMESPACE).get("diskcsi-node", frozenset()) == frozenset()
