@@ -21,6 +21,7 @@ TOOLS = {
     "wipefs": "util-linux",
     "sfdisk": "fdisk",
     "udevadm": "udev",
+    "jq": "jq",
 }
 """Command to Debian package."""
 

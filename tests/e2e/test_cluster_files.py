@@ -1,0 +1,121 @@
+"""The files that a node image is made of, and how the cluster's parts are told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster.kind import HERE
+from e2e.cluster.modules import MODULES, kubernetes_version
+from e2e.cluster.place import Place
+from e2e.cluster.shell import CommandFailed, Shell
+
+RUNC_LIMITED = HERE / "node" / "runc-limited"
+RECORDING_RUNC = "#!/bin/sh\nprintf '%s\\n' \"$@\" > $RECORD\n"
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """A shell with a log of its own."""
+    return Shell(environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, log=tmp_path / "log")
+
+
+def limited(tmp_path: Path, *, given: str, arguments: list[str]) -> list[str]:
+    """What runc is started with, on a machine with a bounding set of capabilities."""
+    runc, status = tmp_path / "runc", tmp_path / "status"
+    runc.write_text(RECORDING_RUNC)
+    runc.chmod(0o755)
+    status.write_text(f"Name:\tx\nCapBnd:\t{given}\n")
+    subprocess.run(
+        [RUNC_LIMITED, *arguments],
+        check=True,
+        env={
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "RUNC": str(runc), "STATUS": str(status),
+            "RECORD": str(tmp_path / "record"),
+        },
+    )  # fmt: skip
+    return (tmp_path / "record").read_text().split()
+
+
+PROCESS = {
+    "args": ["sleep"],
+    "oomScoreAdj": -999,
+    "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1048576, "soft": 1048576}],
+    "capabilities": {"bounding": ["CAP_SYS_ADMIN", "CAP_SYS_RESOURCE"], "ambient": None},
+}
+
+
+def test_a_machine_without_the_capability_is_asked_for_what_it_can_give(tmp_path: Path) -> None:
+    """CAP_SYS_RESOURCE and what needs it leave the container's configuration."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"process": PROCESS, "root": {"path": "rootfs"}}))
+    arguments = ["create", "--bundle", str(tmp_path), "name"]
+    assert limited(tmp_path, given="000001fffeffffff", arguments=arguments) == arguments
+    assert json.loads(config.read_text()) == {
+        "process": {
+            "args": ["sleep"], "rlimits": [],
+            "capabilities": {"bounding": ["CAP_SYS_ADMIN"], "ambient": []},
+        },
+        "root": {"path": "rootfs"},
+    }  # fmt: skip
+
+
+def test_a_process_in_a_container_is_limited_alike(tmp_path: Path) -> None:
+    """`exec` has its wishes in a file of their own."""
+    process = tmp_path / "process.json"
+    process.write_text(json.dumps(PROCESS))
+    limited(tmp_path, given="0", arguments=["exec", "--process", str(process), "name"])
+    assert json.loads(process.read_text())["capabilities"]["bounding"] == ["CAP_SYS_ADMIN"]
+
+
+def test_a_machine_with_the_capability_gives_what_was_asked_for(tmp_path: Path) -> None:
+    """The configuration stays as it was."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"process": PROCESS}))
+    limited(tmp_path, given="000001ffffffffff", arguments=["run", "--bundle", str(tmp_path)])
+    assert json.loads(config.read_text()) == {"process": PROCESS}
+
+
+def test_every_module_has_its_sums() -> None:
+    """What Go fetches is proved, for each module that fetches anything."""
+    needing = [path.parent for path in MODULES.glob("*/go.mod") if "require" in path.read_text()]
+    assert {path.name for path in needing if not (path / "go.sum").exists()} == set()
+    assert len(needing) >= 5
+
+
+def test_staging_modules_are_of_the_release() -> None:
+    """A replaced module of Kubernetes has the minor and patch version of Kubernetes."""
+    minor = kubernetes_version().removeprefix("v1.")
+    text = (MODULES / "kubernetes" / "go.mod").read_text()
+    replaced = [line.split(" => ")[1] for line in text.splitlines() if " => " in line]
+    assert {line.split(" ")[1] for line in replaced} == {f"v0.{minor}"}
+
+
+def test_a_failed_command_shows_its_last_words(shell: Shell, tmp_path: Path) -> None:
+    """The message has the command, its end and what it said; the log has all of it."""
+    with pytest.raises(CommandFailed, match=r"(?s)ended with 3:.*no such thing"):
+        shell.run("sh", "-c", "echo no such thing >&2; exit 3")
+    assert "no such thing" in (tmp_path / "log").read_text()
+
+
+def test_a_failed_end_of_a_pipe_is_told(shell: Shell) -> None:
+    """Whichever of the two commands failed."""
+    with pytest.raises(CommandFailed, match="false ended with 1"):
+        shell.pipe(("echo", "word"), ("false",))
+
+
+def test_a_missing_program_is_named(shell: Shell) -> None:
+    """Without a traceback of the interpreter's own."""
+    with pytest.raises(CommandFailed, match="no-such-program is not installed"):
+        shell.run("no-such-program")
+
+
+def test_a_docker_daemon_of_our_own_is_used_by_every_command(tmp_path: Path) -> None:
+    """Commands find its socket; those for the user's daemon find the user's."""
+    own = Place(cache=tmp_path / "cache", work=tmp_path, own_docker=True)
+    users = Place(cache=tmp_path / "cache", work=tmp_path, own_docker=False)
+    assert own.environment()["DOCKER_HOST"] == f"unix://{own.docker_socket}"
+    assert users.environment().get("DOCKER_HOST") != f"unix://{own.docker_socket}"
