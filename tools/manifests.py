@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,9 @@ NOTE = "# Rendered from k8s/chart/{chart} by tools/manifests.py.{more}\n"
 EDIT_REGION = " Write your region into config.toml."
 EDIT_PLACE = " Write your region and zone into the parameters, or leave both out."
 
-RBAC_KINDS = frozenset({"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"})
+RBAC_KINDS = frozenset(
+    {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+)
 
 
 class HelmFailed(Exception):  # noqa: N818 - reads as what happened
@@ -132,13 +135,17 @@ def kustomize_base() -> dict[Path, str]:
     return {
         K8S / "kustomize" / "base" / "diskcsi.yaml": _joined(without, more=EDIT_REGION),
         component / "added.yaml": _joined(added),
-        component / "changed.yaml": _joined([_replacing(one) for one in changed]),
+        **{component / f"{one.name}.yaml": _replacing(one) for one in changed},
     }
 
 
-def _replacing(one: Object) -> Object:
-    """As a patch that takes the object's place whole."""
-    return Object(text=f"$patch: replace\n{one.text}", kind=one.kind, name=one.name)
+def _replacing(one: Object) -> str:
+    """A patch that takes the place of what the object says, whole: lists would be mixed otherwise."""
+    field = "spec" if one.kind == "Deployment" else "rules"
+    _, _, told = one.text.partition(f"\n{field}:\n")
+    return NOTE.format(chart="diskcsi", more="") + (
+        f"- op: replace\n  path: /{field}\n  value:\n{textwrap.indent(told, '  ')}"
+    )
 
 
 def mock_objects() -> dict[Path, str]:

@@ -1,0 +1,96 @@
+"""What is made from the charts is up to date, and what is said twice is said alike."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.k8s.charts import CHARTS, ROOT, Helm, tool
+
+GO_MODULES = ROOT / "e2e" / "cluster" / "modules" / "sidecars" / "go.mod"
+
+
+def run_tool(name: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, ROOT / "tools" / name, "--check"],
+        capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin", **env},
+    )  # fmt: skip
+
+
+def test_tables_of_values_are_up_to_date() -> None:
+    """The pages say what the charts' values.yaml say."""
+    done = run_tool("chart_values.py")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.k8s
+def test_manifests_are_up_to_date(helm: Helm) -> None:
+    """The plain files and the kustomize base are what the charts render."""
+    done = run_tool("manifests.py", DISKCSI_HELM=helm.command)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "reference").glob("*-values.md")), ids=str)
+def test_every_value_is_documented(page: Path) -> None:
+    """No line of a table is without words."""
+    assert not re.findall(r"^\| `[^`]+` \| .* \|  ?\|$", page.read_text(), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("chart", "project"), [("diskcsi", "."), ("diskcsi-kind", "."), ("mockcloud", "mockcloud")]
+)
+def test_charts_install_the_version_that_they_are_of(chart: str, project: str) -> None:
+    """The image's tag is the version in pyproject.toml."""
+    told = yaml.safe_load((CHARTS / chart / "Chart.yaml").read_text())
+    version = tomllib.loads((ROOT / project / "pyproject.toml").read_text())["project"]["version"]
+    assert told["appVersion"] == version
+
+
+def test_the_chart_for_kind_takes_the_charts_beside_it() -> None:
+    """Another version could not be found without a network."""
+    kind = yaml.safe_load((CHARTS / "diskcsi-kind" / "Chart.yaml").read_text())
+    for part in kind["dependencies"]:
+        beside = yaml.safe_load((CHARTS / part["name"] / "Chart.yaml").read_text())
+        assert part["version"] == beside["version"]
+        assert part["repository"] == f"file://../{part['name']}"
+
+
+@pytest.mark.parametrize("name", ["provisioner", "attacher", "resizer", "snapshotter"])
+def test_the_cluster_of_the_tests_builds_the_sidecars_that_the_chart_installs(name: str) -> None:
+    """What is tried is what is installed."""
+    sidecars = yaml.safe_load((CHARTS / "diskcsi" / "values.yaml").read_text())["sidecars"]
+    found = re.search(
+        rf"github\.com/kubernetes-csi/external-{name}/v\d+ (v[\d.]+)", GO_MODULES.read_text()
+    )
+    assert found is not None
+    assert sidecars[name]["tag"] == found[1]
+
+
+@pytest.mark.k8s
+@pytest.mark.parametrize("overlay", ["alibaba", "kind-mockcloud"])
+def test_overlays_build_and_set_the_drivers_file(overlay: str) -> None:
+    """Each object stands once, snapshots are served, and the file is the overlay's."""
+    done = subprocess.run(
+        [tool("kubectl"), "kustomize", str(ROOT / "k8s" / "kustomize" / "overlays" / overlay)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    objects = [one for one in yaml.safe_load_all(done.stdout) if one]
+    (file,) = [one for one in objects if one["metadata"]["name"] == "diskcsi-config"]
+    (controller,) = [
+        one
+        for one in objects
+        if one["metadata"]["name"] == "diskcsi-controller" and one["kind"] == "Deployment"
+    ]
+    names = [one["name"] for one in controller["spec"]["template"]["spec"]["containers"]]
+    own = yaml.safe_load(
+        (ROOT / "k8s" / "kustomize" / "overlays" / overlay / "config.yaml").read_text()
+    )
+    assert file["data"] == own["data"]
+    assert "csi-snapshotter" in names

@@ -1,0 +1,133 @@
+"""Objects of the cluster: the driver's own, classes, and names that two releases don't share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.k8s.charts import REGION, ROOT, Helm, Rendered
+
+pytestmark = pytest.mark.k8s
+
+ZONE = "storageclass.kubernetes.io/is-default-class"
+
+
+def test_the_csidriver_is_the_one_that_the_first_driver_made(helm: Helm) -> None:
+    """Its fields can't be changed: a swap of the drivers would have to delete it."""
+    driver = helm.render(values=REGION, kubernetes="1.27.0").one("CSIDriver")
+    assert driver["metadata"]["name"] == "diskplugin.csi.alibabacloud.com"
+    assert driver["spec"] == {
+        "attachRequired": True, "podInfoOnMount": True, "storageCapacity": False,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("kubernetes", "told"), [("1.33.9", None), ("1.34.0", 60)])
+def test_kubelet_looks_again_at_a_nodes_places_where_it_can(
+    helm: Helm, kubernetes: str, told: int | None
+) -> None:
+    """A field that the cluster doesn't know is left out."""
+    spec = helm.render(values=REGION, kubernetes=kubernetes).one("CSIDriver")["spec"]
+    assert spec.get("nodeAllocatableUpdatePeriodSeconds") == told
+
+
+def test_the_default_classes_are_those_of_the_first_driver(plain: Rendered) -> None:
+    """Names, parameters and binding are as its chart has them, and none is the default."""
+    classes = {
+        one["metadata"]["name"]: (one["parameters"]["type"], one["volumeBindingMode"])
+        for one in plain.all("StorageClass")
+    }
+    assert classes == {
+        "alicloud-disk-topology-alltype": (
+            "cloud_essd,cloud_ssd,cloud_efficiency", "WaitForFirstConsumer",
+        ),
+        "alicloud-disk-essd": ("cloud_essd", "Immediate"),
+        "alicloud-disk-ssd": ("cloud_ssd", "Immediate"),
+        "alicloud-disk-efficiency": ("cloud_efficiency", "Immediate"),
+    }  # fmt: skip
+    assert not [one for one in plain.all("StorageClass") if "annotations" in one["metadata"]]
+
+
+def test_a_class_of_ones_own_is_made_beside_them(helm: Helm) -> None:
+    """Numbers and booleans become texts, as parameters have to be."""
+    mine = {
+        "parameters": {"type": "cloud_auto", "provisionedIops": 1000000, "burstingEnabled": True}
+    }
+    rendered = helm.render(
+        values=REGION | {"storageClasses": {"fast": mine}, "defaultStorageClass": "fast"}
+    )
+    made = rendered.one("StorageClass", "fast")
+    assert made["parameters"] == {
+        "type": "cloud_auto", "provisionedIops": "1000000", "burstingEnabled": "true",
+    }  # fmt: skip
+    assert made["metadata"]["annotations"] == {ZONE: "true"}
+    assert len(rendered.all("StorageClass")) == 5
+
+
+def test_another_provider_gets_no_class_of_alibaba(helm: Helm) -> None:
+    """Its parameters mean nothing there."""
+    rendered = helm.render(
+        files=(ROOT / "k8s" / "values" / "other-provider.yaml",), release="folder"
+    )
+    (one,) = rendered.all("StorageClass")
+    assert (one["metadata"]["name"], one["provisioner"]) == ("folder", "folder.example.org")
+    assert not rendered.all("VolumeSnapshotClass")
+
+
+@pytest.mark.parametrize("namespaces", [("kube-system", "kube-system"), ("disks", "folders")])
+def test_two_releases_with_two_providers_share_no_object(
+    helm: Helm, namespaces: tuple[str, str]
+) -> None:
+    """One cluster may have disks of two clouds."""
+    other = (ROOT / "k8s" / "values" / "other-provider.yaml",)
+    first = helm.render(values=REGION, namespace=namespaces[0])
+    second = helm.render(files=other, release="folder", namespace=namespaces[1])
+    assert not first.names() & second.names()
+
+
+def test_two_releases_of_one_name_in_two_namespaces_share_no_role(helm: Helm) -> None:
+    """Helm knows a release by its namespace, too."""
+    other = (ROOT / "k8s" / "values" / "other-provider.yaml",)
+    first = helm.render(values=REGION, namespace="disks")
+    second = helm.render(files=other, namespace="folders")
+    assert not first.names() & second.names()
+
+
+@pytest.mark.parametrize("part", ["controller", "node"])
+def test_what_pods_are_chosen_by_never_changes(plain: Rendered, part: str) -> None:
+    """Kubernetes refuses an upgrade that changes it."""
+    (owner,) = plain.all("Deployment" if part == "controller" else "DaemonSet")
+    assert owner["spec"]["selector"]["matchLabels"] == {
+        "app.kubernetes.io/name": "diskcsi",
+        "app.kubernetes.io/instance": "diskcsi",
+        "app.kubernetes.io/component": part,
+    }
+
+
+def test_everything_can_be_switched_off(helm: Helm) -> None:
+    """A cluster that has its own roles, classes and nodes' part gets a controller, and no more."""
+    rendered = helm.render(files=(Path(__file__).parent / "values" / "everything-off.yaml",))
+    assert rendered.names() == {
+        ("ConfigMap", "kube-system/diskcsi-config"),
+        ("Deployment", "kube-system/diskcsi-controller"),
+    }
+
+
+def test_every_object_of_a_namespace_says_which(helm: Helm) -> None:
+    """What is rendered can be applied without naming the namespace again."""
+    cluster_wide = {
+        "CSIDriver",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "StorageClass",
+        "VolumeSnapshotClass",
+    }
+    rendered = helm.render(
+        files=(Path(__file__).parent / "values" / "everything-on.yaml",), namespace="disks"
+    )
+    lost = [
+        one["kind"]
+        for one in rendered.objects
+        if one["kind"] not in cluster_wide and one["metadata"].get("namespace") != "disks"
+    ]
+    assert not lost

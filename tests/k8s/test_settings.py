@@ -1,0 +1,109 @@
+"""What the chart writes is what the programs read: the file, and the arguments."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diskcsi.cli import main
+from diskcsi.providers import registry
+from diskcsi.settings import Settings, SettingsError, fill
+from tests.k8s.charts import REGION, ROOT, Helm, Rendered, container
+
+pytestmark = pytest.mark.k8s
+
+FILES = [
+    *sorted((ROOT / "k8s" / "values").glob("*.yaml")),
+    Path(__file__).parent / "values" / "everything-on.yaml",
+]
+
+
+def config(rendered: Rendered) -> dict[str, Any]:
+    """The file that the driver's pods read."""
+    return tomllib.loads(rendered.one("ConfigMap", "-config")["data"]["config.toml"])
+
+
+def filled(told: dict[str, Any], provider: str) -> tuple[Settings, Any]:
+    """The settings that the driver makes of the file."""
+    settings_type = registry.load(provider).settings_type
+    vendors = told.pop(provider)
+    return (
+        fill(Settings, flags={}, environment={}, file=told),
+        fill(settings_type, flags={}, environment={}, file=vendors),
+    )
+
+
+def test_settings_of_every_type_arrive_as_they_were_given(helm: Helm) -> None:
+    """Whole numbers stay whole, and quotes and backslashes are themselves."""
+    given = {"a": 'quo"te\\ é', "b": 5, "c": 2.5, "d": True, "e": ["one", "two"], "f": 1000000}
+    rendered = helm.render(
+        values={
+            "provider": {"name": "folder", "settings": given},
+            "driverName": "folder.example.org",
+            "driver": {"settings": {"device_wait_s": 60}},
+        }
+    )
+    assert config(rendered) == {"device_wait_s": 60, "folder": given}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+def test_the_driver_reads_the_file_of_every_example(helm: Helm, file: Path) -> None:
+    """No key of it is unknown, no value of it unreadable."""
+    told = config(helm.render(files=(file,)))
+    if "alibaba" not in told:
+        pytest.skip(
+            "the example's provider is not installed here: it stands for one of the reader's"
+        )
+    assert filled(told, "alibaba")[1].region
+
+
+def test_in_kind_the_driver_calls_the_mock(helm: Helm) -> None:
+    """The endpoint is the mock's Service, with the mock's own key."""
+    rendered = helm.render("diskcsi-kind", namespace="anywhere")
+    _, alibaba = filled(config(rendered), "alibaba")
+    service = rendered.one("Service", "mockcloud")
+    port = service["spec"]["ports"][0]["port"]
+    assert alibaba.endpoint == f"http://{service['metadata']['name']}:{port}"
+    key = rendered.one("Secret", "-credentials")["stringData"]
+    world = tomllib.loads(rendered.one("Secret", "-world")["stringData"]["world.toml"])
+    assert [(one["id"], one["secret"]) for one in world["keys"]] == [(key["id"], key["secret"])]
+    assert alibaba.region in world["regions"]
+
+
+def test_an_unknown_setting_is_told_by_the_driver_itself(helm: Helm) -> None:
+    """The chart knows no provider's settings."""
+    rendered = helm.render(values={"provider": {"settings": {"region": "cn-a", "regoin": "cn-b"}}})
+    with pytest.raises(SettingsError, match="unknown settings regoin"):
+        filled(config(rendered), "alibaba")
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "DaemonSet"])
+@pytest.mark.parametrize(
+    "values", [{}, {"node": {"nodeLabels": True}}, {"node": {"stockHelpers": True}}]
+)
+def test_the_driver_knows_every_argument_that_it_is_given(
+    helm: Helm, kind: str, values: dict[str, Any]
+) -> None:
+    """Its command line refuses what it doesn't know."""
+    driver = container(helm.render(values=REGION | values).one(kind), "diskcsi")
+    command, *arguments = driver["args"]
+    context = main.commands[command].make_context(command, list(arguments))
+    assert context.params["run_node_service"] == str(kind == "DaemonSet").lower()
+
+
+def test_the_mock_starts_with_the_world_that_the_chart_writes(helm: Helm) -> None:
+    """Odd ways and places are the ones of the values, and machines come from agents."""
+    from mockcloud.engine.world import parse_world  # what it means is the mock's to say
+
+    rendered = helm.render(
+        "mockcloud",
+        release="mockcloud",
+        values={"knobs": {"writes_per_minute": 100}, "soldOut": ["cn-hangzhou-g/cloud_ssd"]},
+    )
+    world = parse_world(rendered.one("Secret", "-world")["stringData"]["world.toml"])
+    assert world.knobs.writes_per_minute == 100
+    assert world.sold_out == {"cn-hangzhou-g/cloud_ssd"}
+    assert not world.machines
