@@ -41,6 +41,7 @@ def test_the_endpoint_follows_region_and_network(
         ("ECS_ENDPOINT", "ecs.example:port", "is not a host"),
         ("ECS_ENDPOINT", "user@ecs.example", "is not a host"),
         ("ALICLOUD_CLIENT_SCHEME", "ftp", "allowed are http, https"),
+        ("DISKCSI_PROXY", "proxy:3128", "begins with http://"),
         ("ALIBABA_CLOUD_NETWORK_TYPE", "internet", "allowed are vpc, public"),
         ("DISK_ATTACH_CONCURRENCY", "-1", "allowed are whole numbers from 0"),
         ("DISK_DETACH_CONCURRENCY", "many", "allowed are whole numbers from 0"),
@@ -99,6 +100,19 @@ async def test_the_headers_are_sent_with_every_call(told: list[CloudCall]) -> No
 
     sent = api.headers[0]
     assert (sent["x-context"], sent["content-type"]) == ("c-1", "application/x-www-form-urlencoded")
+
+
+async def test_calls_go_through_the_proxy_that_is_named(told: list[CloudCall]) -> None:
+    """The API's own name need not be known to the driver's network."""
+    async with scripted([Answer(body={})]) as proxy:
+        settings = filled(
+            REGION_ID="cn-hangzhou", ECS_ENDPOINT="ecs.nowhere.example", DISKCSI_PROXY=proxy.url,
+            ALICLOUD_CLIENT_SCHEME="http", ACCESS_KEY_ID="id", ACCESS_KEY_SECRET="secret",
+        )  # fmt: skip
+        async with open_cloud(settings, told.append) as cloud:
+            await cloud.check()
+
+    assert proxy.headers[0]["host"] == "ecs.nowhere.example"
 
 
 @pytest.mark.parametrize("name", ["call_timeout_s", "connect_timeout_s"])

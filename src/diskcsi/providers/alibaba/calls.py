@@ -204,14 +204,20 @@ class Calls:
 
 @asynccontextmanager
 async def http_session(
-    *, connect_timeout_s: float, call_timeout_s: float, headers: Iterable[tuple[str, str]] = ()
+    *,
+    connect_timeout_s: float,
+    call_timeout_s: float,
+    headers: Iterable[tuple[str, str]] = (),
+    proxy: str = "",
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Pooled connections with real timeouts; cookies and proxies of the environment are not used.
 
     Args:
         headers: sent with every call.
+        proxy: the URL of the one that calls go through; empty: none.
     """
     async with aiohttp.ClientSession(
+        proxy=proxy or None,
         connector=aiohttp.TCPConnector(limit=CONNECTIONS),
         headers=dict(headers),
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -48,6 +48,7 @@ async def open_cloud(
         connect_timeout_s=settings.connect_timeout_s,
         call_timeout_s=settings.call_timeout_s,
         headers=settings.headers,
+        proxy=settings.proxy,
     ) as http:
         calls = Calls(
             http=http,

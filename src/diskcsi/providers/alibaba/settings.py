@@ -68,6 +68,12 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _proxy(text: str) -> str:
+    if not text.startswith("http://"):
+        raise ValueError("allowed is a URL that begins with http://")  # it may hold a password
+    return text.rstrip("/")
+
+
 def _network(text: str) -> str:
     if text not in ("vpc", "public"):
         raise ValueError("allowed are vpc, public")
@@ -97,6 +103,13 @@ class AlibabaSettings:
         env=("ALIBABA_CLOUD_NETWORK_TYPE",),
         parse=_network,
         help="vpc: the endpoint inside the private network; public: the one outside",
+    )
+    proxy: str = setting(
+        default="",
+        env=("DISKCSI_PROXY",),
+        secret=True,
+        parse=_proxy,
+        help="proxy for the calls to the ECS API, as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT",
     )
     http_headers: tuple[tuple[str, str], ...] = setting(
         default=(),
