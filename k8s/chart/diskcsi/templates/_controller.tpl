@@ -1,15 +1,13 @@
 {{- define "diskcsi.controllerEnv" -}}
 - name: PYTHONUNBUFFERED
   value: "1"
-{{- if include "diskcsi.credentials" . }}
+{{- with include "diskcsi.credentials" . }}
 - name: DISKCSI_CREDENTIALS_DIR
-  value: /etc/diskcsi/credentials
+  value: /etc/diskcsi/secrets/{{ . }}
 {{- end }}
-{{- range $name, $value := dict "HTTPS_PROXY" .Values.proxy.httpsProxy "HTTP_PROXY" .Values.proxy.httpProxy "NO_PROXY" .Values.proxy.noProxy }}
-{{- if $value }}
-- name: {{ $name }}
-  value: {{ $value | quote }}
-{{- end }}
+{{- with .Values.proxy }}
+- name: DISKCSI_PROXY
+  value: {{ . | quote }}
 {{- end }}
 {{- if .Values.ca.configMap }}
 - name: SSL_CERT_FILE
@@ -23,9 +21,10 @@
 {{- define "diskcsi.controllerMounts" -}}
 - {name: socket, mountPath: /csi}
 - {name: config, mountPath: /etc/diskcsi/config, readOnly: true}
-{{- if include "diskcsi.credentials" . }}
-# a directory, not a subPath: kubelet replaces its files when the Secret changes
-- {name: credentials, mountPath: /etc/diskcsi/credentials, readOnly: true}
+{{- with include "diskcsi.credentials" . }}
+# a directory, not a subPath: kubelet replaces its files when the Secret changes; and with the Secret's
+# name, so that the driver's messages have it
+- {name: credentials, mountPath: /etc/diskcsi/secrets/{{ . }}, readOnly: true}
 {{- end }}
 {{- if .Values.ca.configMap }}
 - {name: ca, mountPath: /etc/diskcsi/ca, readOnly: true}
