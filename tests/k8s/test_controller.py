@@ -139,6 +139,17 @@ def test_the_key_is_mounted_as_files_and_may_come_later(plain: Rendered) -> None
     assert {"name": "DISKCSI_CREDENTIALS_DIR", "value": mount["mountPath"]} in driver["env"]
 
 
+def test_no_name_of_a_service_becomes_a_setting(helm: Helm, plain: Rendered) -> None:
+    """Kubernetes would put SERVICE_PORT and the like into the environment, where settings are read."""
+    mock = helm.render("mockcloud", release="mockcloud")
+    linked = [
+        name
+        for name, spec in [*plain.pods(), *mock.pods()]
+        if spec.get("enableServiceLinks") is not False
+    ]
+    assert not linked
+
+
 def test_one_registry_stands_for_all_images(helm: Helm) -> None:
     """A mirror is named once."""
     rendered = helm.render(

@@ -1,10 +1,12 @@
 {{/* What each sidecar may do: what its version calls with these arguments, and no Secrets, which no
-     class of this driver names. */}}
+     class of this driver names. `list` stands beside each `watch` for API servers that don't stream their
+     lists (before Kubernetes 1.34); newer ones are asked to watch alone. */}}
 
 {{- define "diskcsi.provisionerRules" -}}
 - apiGroups: [""]
   resources: [persistentvolumes]
   verbs: [list, watch, create, patch, delete]
+# update: lets the scheduler choose again, where a zone has no stock
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [list, watch, update]
@@ -71,7 +73,7 @@
   verbs: [list, watch]
 - apiGroups: [snapshot.storage.k8s.io]
   resources: [volumesnapshotcontents]
-  verbs: [get, list, watch, patch, update]
+  verbs: [get, list, watch, patch]
 - apiGroups: [snapshot.storage.k8s.io]
   resources: [volumesnapshotcontents/status]
   verbs: [patch, update]
