@@ -1,6 +1,4 @@
 {{- define "diskcsi.controllerEnv" -}}
-- name: PYTHONUNBUFFERED
-  value: "1"
 {{- with include "diskcsi.credentials" . }}
 - name: DISKCSI_CREDENTIALS_DIR
   value: /etc/diskcsi/secrets/{{ . }}

@@ -48,8 +48,6 @@
 {{- end -}}
 
 {{- define "diskcsi.nodeEnv" -}}
-- name: PYTHONUNBUFFERED
-  value: "1"
 - name: KUBE_NODE_NAME
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
 {{- with .Values.node.env }}
