@@ -5,7 +5,7 @@ NOX := $(DEV)/bin/nox
 LOCK := requirements/dev.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test dev system e2e e2e-up e2e-down bench-e2e
+.PHONY: help demo bench test images dev system e2e e2e-up e2e-down bench-e2e
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -18,6 +18,9 @@ bench: dev ## Measure what the driver costs, beside its floors; writes build/ben
 
 test: dev ## Run every check that gates a change (as root; about ten minutes)
 	@$(NOX) --no-color $(ARGS)
+
+images: dev ## Build the images of driver and mock (docker); BASE=IMAGE or debian, ARGS="--provider DIRECTORY"
+	@$(DEV)/bin/python tools/images.py build $(if $(BASE),--base $(BASE)) $(ARGS)
 
 e2e-up: dev ## Make a kind cluster with the driver and a mock of the cloud in it (docker, or as root E2E_DOCKERD=own)
 	@$(DEV)/bin/python -m e2e.cluster up
