@@ -75,6 +75,14 @@ def test_the_stock_helpers_take_over_where_they_are_wanted(helm: Helm) -> None:
     assert not [one for one in arguments if one.startswith("--registration-dir")]
 
 
+def test_kubelet_asks_the_stock_helper_whether_the_driver_lives(helm: Helm) -> None:
+    """The port that it listens on is the one that is probed."""
+    owner = helm.render(values=REGION | {"node": {"stockHelpers": True}}).one("DaemonSet")
+    asked = container(owner, "diskcsi")["livenessProbe"]["httpGet"]
+    address = f"{asked['host']}:{asked['port']}"
+    assert f"--http-endpoint={address}" in container(owner, "liveness-probe")["args"]
+
+
 def test_another_kubelet_directory_is_used_in_every_place(helm: Helm) -> None:
     """No path of the default one is left."""
     values = {"node": {"kubeletDir": "/data/kubelet", "stockHelpers": True}}

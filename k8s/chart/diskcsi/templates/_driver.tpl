@@ -20,7 +20,7 @@ startupProbe:
   timeoutSeconds: 3
   failureThreshold: 60
 livenessProbe:
-  httpGet: {{ include "diskcsi.httpGet" (dict "path" "/healthz" "host" .host) }}
+  httpGet: {{ include "diskcsi.httpGet" (dict "path" "/healthz" "host" .host "port" .livenessPort) }}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 3
@@ -32,7 +32,7 @@ readinessProbe:
 {{- end -}}
 
 {{- define "diskcsi.httpGet" -}}
-{path: {{ .path }}, port: http{{ with .host }}, host: {{ . }}{{ end }}}
+{path: {{ .path }}, port: {{ .port | default "http" }}{{ with .host }}, host: {{ . }}{{ end }}}
 {{- end -}}
 
 {{- define "diskcsi.checksum" -}}

@@ -6,6 +6,22 @@
 {{- .Values.node.httpHost | default (.Values.metrics.enabled | ternary "0.0.0.0" "127.0.0.1") -}}
 {{- end -}}
 
+{{/* Whom kubelet's probes ask: the driver, or for its life the stock helper. */}}
+{{- define "diskcsi.nodeProbed" -}}
+host: {{ include "diskcsi.nodeHttpHost" . | replace "0.0.0.0" "" | quote }}
+{{- if .Values.node.stockHelpers }}
+livenessPort: {{ .Values.sidecars.livenessProbe.httpPort }}
+{{- end }}
+{{- end -}}
+
+{{/* Root, as the driver's socket and kubelet's directory are root's, and nothing of what root may do. */}}
+{{- define "diskcsi.rootWithoutPowers" -}}
+runAsUser: 0
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
 {{/* What the node has to hand over: each path says why. */}}
 {{- define "diskcsi.nodeVolumes" -}}
 # mounts for pods are made below it and must reach the node; the driver's socket and kubelet's
@@ -66,6 +82,7 @@
     # the first answer of a driver that starts may take longer than the stock second
     - --timeout=10s
     - --v={{ .Values.sidecars.logLevel }}
+  securityContext: {{- include "diskcsi.rootWithoutPowers" . | nindent 4 }}
   resources: {{- toYaml .Values.sidecars.registrar.resources | nindent 4 }}
   volumeMounts:
     - {name: plugin, mountPath: /csi}
@@ -77,6 +94,7 @@
     - --csi-address=/csi/csi.sock
     - --http-endpoint={{ include "diskcsi.nodeHttpHost" . }}:{{ .Values.sidecars.livenessProbe.httpPort }}
     - --v={{ .Values.sidecars.logLevel }}
+  securityContext: {{- include "diskcsi.rootWithoutPowers" . | nindent 4 }}
   resources: {{- toYaml .Values.sidecars.livenessProbe.resources | nindent 4 }}
   volumeMounts:
     - {name: plugin, mountPath: /csi}
