@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from diskcsi.providers.alibaba.parameters import snapshot_parameters, volume_parameters
 from tests.k8s.charts import REGION, ROOT, Helm, Rendered
 
 pytestmark = pytest.mark.k8s
 
-ZONE = "storageclass.kubernetes.io/is-default-class"
+ALIBABA_FILES = [
+    *(ROOT / "k8s" / "values" / f"{name}.yaml" for name in ("ack", "self-built", "rainbond")),
+    Path(__file__).parent / "values" / "everything-on.yaml",
+]
+
+DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 
 def test_the_csidriver_is_the_one_that_the_first_driver_made(helm: Helm) -> None:
@@ -60,8 +66,29 @@ def test_a_class_of_ones_own_is_made_beside_them(helm: Helm) -> None:
     assert made["parameters"] == {
         "type": "cloud_auto", "provisionedIops": "1000000", "burstingEnabled": "true",
     }  # fmt: skip
-    assert made["metadata"]["annotations"] == {ZONE: "true"}
+    assert made["metadata"]["annotations"] == {DEFAULT: "true"}
     assert len(rendered.all("StorageClass")) == 5
+
+
+@pytest.mark.parametrize("file", ALIBABA_FILES, ids=lambda path: path.stem)
+def test_the_provider_serves_every_class_of_the_examples(helm: Helm, file: Path) -> None:
+    """No parameter is unknown to it, or out of range."""
+    rendered = helm.render(files=(file,))
+    for one in rendered.all("StorageClass"):
+        assert volume_parameters(one["parameters"]).kinds
+    for one in rendered.all("VolumeSnapshotClass"):
+        assert snapshot_parameters(one.get("parameters", {})).tags == {}
+
+
+def test_in_kind_a_class_has_disks_of_one_gibibyte(helm: Helm) -> None:
+    """Tests make many volumes; it can be made the default one."""
+    rendered = helm.render(
+        "diskcsi-kind", values={"diskcsi": {"defaultStorageClass": "mockcloud-disk"}}
+    )
+    made = rendered.one("StorageClass", "mockcloud-disk")
+    (kind,) = volume_parameters(made["parameters"]).kinds
+    assert kind.sizes.min_gib == 1
+    assert made["metadata"]["annotations"] == {DEFAULT: "true"}
 
 
 def test_another_provider_gets_no_class_of_alibaba(helm: Helm) -> None:
