@@ -57,8 +57,8 @@ def _check_force(engine: Engine, disk: Disk, instance: Instance) -> bool:
             "InvalidParameterForce.MultiAttachDiskNotSupported",
             "A multi-attach disk can't be attached by force.",
         )
-    holders = [engine.instance(one.instance_id) for one in disk.attachments]
-    if any(one.zone == instance.zone for one in holders):
+    holders = [engine.instances.get(one.instance_id) for one in disk.attachments]
+    if any(one is not None and one.zone == instance.zone for one in holders):
         raise ApiError(
             403,
             "InvalidInstance.ZoneConflict",
@@ -169,15 +169,18 @@ def _cut_off(engine: Engine, disk: Disk) -> None:
 
 
 def _let_go(engine: Engine, disk: Disk, instance_id: str) -> None:
-    async def gone() -> None:
-        if disk.attached_to(instance_id):
-            return
-        try:
-            await engine.hypervisor.detach(disk.serial, instance_id)
-        except Busy:
-            engine.schedule.after(BUSY_RETRY_S, gone)
+    engine.later(0, cut_off, disk.id, instance_id)
 
-    engine.schedule.after(0, gone)
+
+async def cut_off(engine: Engine, disk_id: str, instance_id: str) -> None:
+    """Take the device of a disk that was taken by force, once its machine lets go."""
+    disk = engine.disks.get(disk_id)
+    if disk is None or disk.attached_to(instance_id):
+        return
+    try:
+        await engine.hypervisor.detach(disk.serial, instance_id)
+    except Busy:
+        engine.later(BUSY_RETRY_S, cut_off, disk_id, instance_id)
 
 
 def _begin_attach(engine: Engine, disk: Disk, instance: Instance) -> None:
@@ -186,31 +189,53 @@ def _begin_attach(engine: Engine, disk: Disk, instance: Instance) -> None:
     lag_s = min(draw("status_lag"), takes_s)
     disk.operation, disk.operation_on = "attaching", instance.id
     engine.busy[instance.id].add(disk.id)
+    engine.later(lag_s, attach_shown, disk.id)
+    engine.later(takes_s, attached, disk.id, instance.id, lag_s)
 
-    async def shown() -> None:
-        if disk.operation == "attaching":
-            disk.status = "Attaching"
 
-    async def attached() -> None:
-        now = engine.clock.time()
-        device_name = _free_device(engine, instance)
-        disk.attachments.append(Attachment(instance_id=instance.id, device=device_name, at=now))
-        disk.operation, disk.operation_on = "", ""
-        disk.ever_attached, disk.attached_at = True, now
-        engine.busy[instance.id].discard(disk.id)
-        engine.schedule.after(draw("device_lag"), device)
-        engine.schedule.after(lag_s, settled)
+async def attach_shown(engine: Engine, disk_id: str) -> None:
+    """The status tells of an attach that began."""
+    disk = engine.disks[disk_id]
+    if disk.operation == "attaching":
+        disk.status = "Attaching"
 
-    async def device() -> None:
-        if disk.attached_to(instance.id):
-            await engine.hypervisor.attach(disk.serial, instance.id, nvme=instance.type.nvme)
 
-    async def settled() -> None:
-        if disk.attachments and not disk.operation:
-            disk.status = "In_use"
+async def attached(engine: Engine, disk_id: str, instance_id: str, lag_s: float) -> None:
+    """The cloud calls the disk attached, if the machine can be reached; else it waits."""
+    disk, instance = engine.disks[disk_id], engine.instances.get(instance_id)
+    if instance is None:  # it was deleted meanwhile
+        disk.operation, disk.operation_on, disk.status = "", "", "Available"
+        return
+    if not engine.hypervisor.reachable(instance_id):
+        engine.later(BUSY_RETRY_S, attached, disk_id, instance_id, lag_s)
+        return
+    now = engine.clock.time()
+    device_name = _free_device(engine, instance)
+    disk.attachments.append(Attachment(instance_id=instance_id, device=device_name, at=now))
+    disk.operation, disk.operation_on = "", ""
+    disk.ever_attached, disk.attached_at = True, now
+    engine.busy[instance_id].discard(disk_id)
+    engine.later(engine.latencies.draw("device_lag"), device_appears, disk_id, instance_id)
+    engine.later(lag_s, attach_settled, disk_id)
 
-    engine.schedule.after(lag_s, shown)
-    engine.schedule.after(takes_s, attached)
+
+async def device_appears(engine: Engine, disk_id: str, instance_id: str) -> None:
+    """The machine sees the device, once it can be brought there."""
+    disk, instance = engine.disks.get(disk_id), engine.instances.get(instance_id)
+    if disk is None or instance is None or not disk.attached_to(instance_id):
+        return
+    try:
+        await engine.hypervisor.attach(disk.serial, instance_id, nvme=instance.type.nvme)
+    except Busy:
+        if disk.operation != "detaching":
+            engine.later(BUSY_RETRY_S, device_appears, disk_id, instance_id)
+
+
+async def attach_settled(engine: Engine, disk_id: str) -> None:
+    """The status tells that the disk is attached."""
+    disk = engine.disks.get(disk_id)
+    if disk is not None and disk.attachments and not disk.operation:
+        disk.status = "In_use"
 
 
 def _free_device(engine: Engine, instance: Instance) -> str:
@@ -260,27 +285,46 @@ def _check_detachable(disk: Disk, instance: Instance) -> None:
 
 
 def _begin_detach(engine: Engine, disk: Disk, instance: Instance) -> None:
-    disk.status, disk.operation, disk.operation_on = "Detaching", "detaching", instance.id
-    engine.busy[instance.id].add(disk.id)
-    turn = disk.turn
-
-    async def detached() -> None:
-        if disk.turn != turn:
-            return
-        try:
-            await engine.hypervisor.detach(disk.serial, instance.id)
-        except Busy:
-            engine.schedule.after(BUSY_RETRY_S, detached)
-            return
-        disk.attachments = [one for one in disk.attachments if one.instance_id != instance.id]
-        disk.operation, disk.operation_on = "", ""
-        disk.status = "In_use" if disk.attachments else "Available"
-        disk.detached_at = engine.clock.time()
-        disk.delete_with_instance = False
-        engine.busy[instance.id].discard(disk.id)
-        if disk.next_instance:
-            following, disk.next_instance = engine.instance(disk.next_instance), ""
-            _begin_attach(engine, disk, following)
-
     takes_s = disk.took_s["detach"] = engine.latencies.draw("detach")
-    engine.schedule.after(takes_s + engine.latencies.draw("detach_stuck"), detached)
+    takes_s += engine.latencies.draw("detach_stuck")
+    begin_to_let_go(engine, disk, instance.id, takes_s)
+
+
+def begin_to_let_go(engine: Engine, disk: Disk, instance_id: str, takes_s: float) -> None:
+    """Detach a disk from a machine, which may be no more, in `takes_s` seconds."""
+    disk.status, disk.operation, disk.operation_on = "Detaching", "detaching", instance_id
+    engine.busy[instance_id].add(disk.id)
+    engine.later(takes_s, detached, disk.id, instance_id, disk.turn)
+
+
+async def detached(engine: Engine, disk_id: str, instance_id: str, turn: int) -> None:
+    """The cloud calls the disk detached, if the machine has let go of it; else it waits.
+
+    A disk that ends with its machine ends here, if the machine was deleted.
+    """
+    disk = engine.disks.get(disk_id)
+    if disk is None or disk.turn != turn:
+        return
+    try:
+        await engine.hypervisor.detach(disk.serial, instance_id)
+    except Busy:
+        engine.later(BUSY_RETRY_S, detached, disk_id, instance_id, turn)
+        return
+    ends = disk.delete_with_instance and instance_id not in engine.instances
+    disk.attachments = [one for one in disk.attachments if one.instance_id != instance_id]
+    disk.operation, disk.operation_on = "", ""
+    disk.status = "In_use" if disk.attachments else "Available"
+    disk.detached_at = engine.clock.time()
+    disk.delete_with_instance = False
+    engine.busy[instance_id].discard(disk_id)
+    if ends:
+        del engine.disks[disk_id]
+        await engine.hypervisor.delete(disk.serial)
+        return
+    following = engine.instances.get(disk.next_instance)
+    disk.next_instance = ""
+    if following is not None:
+        _begin_attach(engine, disk, following)
+
+
+EFFECTS: Final = (attach_shown, attached, device_appears, attach_settled, cut_off, detached)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from mockcloud.actions.attach import check_region
 from mockcloud.actions.orders import check_quota, ordered
@@ -32,12 +32,15 @@ async def create_disk(engine: Engine, params: Params) -> Answer:
         await engine.hypervisor.restore(disk.serial, disk.snapshot_id, disk.size_gib)
     else:
         await engine.hypervisor.create(disk.serial, disk.size_gib)
-
-    async def made() -> None:
-        disk.status, disk.operation = "Available", ""
-
-    engine.schedule.after(engine.latencies.draw("restore" if disk.snapshot_id else "create"), made)
+    takes_s = engine.latencies.draw("restore" if disk.snapshot_id else "create")
+    engine.later(takes_s, disk_made, disk.id)
     return dict(answer)
+
+
+async def disk_made(engine: Engine, disk_id: str) -> None:
+    """A new disk is ready."""
+    disk = engine.disks[disk_id]
+    disk.status, disk.operation = "Available", ""
 
 
 async def delete_disk(engine: Engine, params: Params) -> Answer:
@@ -78,13 +81,15 @@ async def resize_disk(engine: Engine, params: Params) -> Answer:
     disk.size_gib = size_gib
     answer = {"OrderId": ""}
     engine.tokens.spend("ResizeDisk", params, answer)
-
-    async def shown() -> None:
-        if disk.id in engine.disks:
-            await engine.hypervisor.resize(disk.serial, disk.size_gib)
-
-    engine.schedule.after(engine.latencies.draw("resize_device"), shown)
+    engine.later(engine.latencies.draw("resize_device"), size_shown, disk.id)
     return dict(answer)
+
+
+async def size_shown(engine: Engine, disk_id: str) -> None:
+    """The machine sees a disk's new size."""
+    disk = engine.disks.get(disk_id)
+    if disk is not None:
+        await engine.hypervisor.resize(disk.serial, disk.size_gib)
 
 
 def _check_resizable(engine: Engine, params: Params, disk: Disk) -> None:
@@ -121,3 +126,6 @@ def _check_new_size(disk: Disk, size_gib: int) -> None:
         raise ApiError(
             403, "InvalidDiskSize.TooLarge", "The new size is above the category's most."
         )
+
+
+EFFECTS: Final = (disk_made, size_shown)

@@ -53,7 +53,7 @@ async def create_snapshot(engine: Engine, params: Params) -> Answer:
     engine.snapshots[snapshot.id] = snapshot
     answer = {"SnapshotId": snapshot.id}
     engine.tokens.spend("CreateSnapshot", params, answer)
-    _begin(engine, disk, snapshot)
+    engine.later(engine.latencies.draw("snapshot_cut"), snapshot_cut, snapshot.id)
     return dict(answer)
 
 
@@ -92,26 +92,33 @@ def _check_disk(engine: Engine, disk: Disk) -> None:
         )
 
 
-def _begin(engine: Engine, disk: Disk, snapshot: Snapshot) -> None:
-    async def cut() -> None:
-        if snapshot.id not in engine.snapshots:
-            return
-        snapshot.cut_at = engine.clock.time()
-        try:
-            await engine.hypervisor.snapshot(disk.serial, snapshot.id)
-        except Exception:
-            snapshot.status = "failed"
-            raise
-        if snapshot.id not in engine.snapshots:  # cancelled while it was copied
-            await engine.hypervisor.delete_snapshot(snapshot.id)
-            return
-        snapshot.available = disk.kind.instant
-        engine.schedule.after(engine.latencies.draw("snapshot_done"), done)
+async def snapshot_cut(engine: Engine, snapshot_id: str) -> None:
+    """The content of a snapshot is fixed."""
+    snapshot = engine.snapshots.get(snapshot_id)
+    disk = engine.disks.get(snapshot.disk_id) if snapshot else None
+    if snapshot is None or disk is None:
+        return
+    snapshot.cut_at = engine.clock.time()
+    try:
+        await engine.hypervisor.snapshot(disk.serial, snapshot.id)
+    except Exception:
+        snapshot.status = "failed"
+        raise
+    if snapshot.id not in engine.snapshots:  # cancelled while it was copied
+        await engine.hypervisor.delete_snapshot(snapshot.id)
+        return
+    snapshot.available = disk.kind.instant
+    engine.later(engine.latencies.draw("snapshot_done"), snapshot_done, snapshot.id)
 
-    async def done() -> None:
+
+async def snapshot_done(engine: Engine, snapshot_id: str) -> None:
+    """A snapshot is finished."""
+    snapshot = engine.snapshots.get(snapshot_id)
+    if snapshot is not None:
         snapshot.status, snapshot.available = "accomplished", True
 
-    engine.schedule.after(engine.latencies.draw("snapshot_cut"), cut)
+
+EFFECTS: Final = (snapshot_cut, snapshot_done)
 
 
 async def delete_snapshot(engine: Engine, params: Params) -> Answer:

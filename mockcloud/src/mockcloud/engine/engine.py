@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from random import Random
-from typing import Final
+from typing import Any, Final, TypeVarTuple
 
 from mockcloud.engine.clock import Clock, Schedule
 from mockcloud.engine.latency import Latencies
@@ -26,6 +27,20 @@ REGION_PREFIXES: Final = {
 
 MINUTE_S: Final = 60
 
+About = TypeVarTuple("About")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to happen at a time: an effect by its name, and what it is about.
+
+    It is told in words, so that it can be written down and go on after a restart.
+    """
+
+    due_at: float
+    effect: str
+    about: tuple[Any, ...]
+
 
 class Engine:
     """One account's part of the cloud.
@@ -33,6 +48,10 @@ class Engine:
     Attributes:
         disks, snapshots, instances: what there is, by id.
         busy: for each machine, the disks that are on their way to or from it.
+        ended: machines that were deleted; none of them comes back.
+        orders: what is to happen yet.
+        keep: writes down what there is now, where it shall outlive this process.
+        changed: called after something happened by itself.
     """
 
     def __init__(
@@ -67,10 +86,43 @@ class Engine:
             for one in config.machines
         }
         self.busy: dict[str, set[str]] = defaultdict(set)
+        self.ended: set[str] = set()
+        self.orders: dict[int, Order] = {}
+        self.keep: Callable[[], Awaitable[None]] = _nothing_kept
+        self.changed: Callable[[], None] = _nobody_told
         self._random = random
+        self._ordered = 0
         self._count = 0
         self._minute = 0
         self._calls: dict[tuple[str, str], int] = {}
+
+    @property
+    def count(self) -> int:
+        """The latest number that `next_order` gave."""
+        return self._count
+
+    def go_on(self, *, count: int, random: Random) -> None:
+        """After a restart: let numbers and ids be others than before."""
+        self._count, self._random = count, random
+
+    def later(
+        self, delay_s: float, effect: Callable[[Engine, *About], Awaitable[None]], *about: *About
+    ) -> None:
+        """Let an effect happen in `delay_s` seconds; it is a function of a module, known by name."""
+        self._ordered += 1
+        number = self._ordered
+        self.orders[number] = Order(
+            due_at=self.clock.time() + delay_s, effect=effect.__name__, about=about
+        )
+
+        async def happens() -> None:
+            try:
+                await effect(self, *about)
+            finally:
+                del self.orders[number]
+                self.changed()
+
+        self.schedule.after(delay_s, happens)
 
     def new_id(self, kind: str, region: str) -> str:
         """A fresh id as the cloud would make it in this region."""
@@ -147,5 +199,13 @@ class Engine:
         self._calls[(action, region)] = used + 1
 
     async def close(self) -> None:
-        """Leave nothing behind on the machine."""
+        """End on the machine as the hypervisor does."""
         await self.hypervisor.close()
+
+
+async def _nothing_kept() -> None:
+    pass
+
+
+def _nobody_told() -> None:
+    pass

@@ -2,14 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 
 class Busy(Exception):  # noqa: N818 - reads as what is so
     """The machine still uses the device; it can't be taken away yet."""
 
 
-class Hypervisor(Protocol):
+Held = Mapping[str, Iterable[str]]
+"""The machines that hold a disk, by its serial."""
+
+
+class Machines(Protocol):
+    """The machines themselves: there always, unless a hypervisor knows better."""
+
+    def reachable(self, instance_id: str) -> bool:
+        """Whether a device can be brought to this machine now."""
+        del instance_id
+        return True
+
+    async def power(self, instance_id: str, *, on: bool) -> None:
+        """Start or stop the machine: one that is off has no device nodes."""
+        del instance_id, on
+
+    async def forget(self, instance_id: str) -> None:
+        """The machine is no more; so are its device nodes."""
+        del instance_id
+
+    async def adopt(self, told: Mapping[str, Any], held: Held, off: Iterable[str]) -> None:
+        """Go on after a restart, from what `told` said and what the cloud knows.
+
+        Args:
+            off: the machines that are stopped.
+        """
+        del told, held, off
+
+    def told(self) -> dict[str, Any]:
+        """What is to be remembered beyond a restart."""
+        return {}
+
+    def shown(self) -> dict[str, Any]:
+        """What people may want to see, by topic."""
+        return {}
+
+
+class Hypervisor(Machines, Protocol):
     """Carries out on a machine what the cloud has decided. Disks are named by serial."""
 
     async def create(self, serial: str, size_gib: int) -> None:
@@ -21,7 +59,7 @@ class Hypervisor(Protocol):
         ...
 
     async def attach(self, serial: str, instance_id: str, *, nvme: bool) -> None:
-        """Let the device appear on a machine."""
+        """Let the device appear on a machine; raises `Busy` while it can't be brought there."""
         ...
 
     async def detach(self, serial: str, instance_id: str) -> None:
@@ -45,11 +83,11 @@ class Hypervisor(Protocol):
         ...
 
     async def close(self) -> None:
-        """Take all devices away and destroy everything."""
+        """End. Nothing is left on the machine, unless the cloud goes on later where it ended."""
         ...
 
 
-class NoHypervisor:
+class NoHypervisor(Machines):
     """Attaches are words alone; no device appears anywhere."""
 
     async def create(self, serial: str, size_gib: int) -> None:

@@ -8,21 +8,16 @@ device. The file behind the device is `SERIAL.img`, so that whoever looks can co
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mockcloud.hypervisor.base import Busy
+from mockcloud.hypervisor.base import Busy, Machines
+from mockcloud.hypervisor.images import HypervisorError, Images, run
 
-GIB: Final = 1024**3
-IMAGE_SUFFIX: Final = ".img"
-OWN_IMAGE: Final = re.compile(r"(s-)?[0-9a-z]{20}\.img")
-"""A disk's file is named by its serial, a snapshot's by its id."""
 VIRTIO_LINK: Final = "virtio-{serial}"
 TOOLS: Final = ("losetup", "blockdev", "umount", "cp")
 NVME_LINK: Final = "nvme-Alibaba_Cloud_Elastic_Block_Storage_{serial}"
@@ -31,17 +26,13 @@ GONE_PAUSES_S: Final = (0.005, 0.01, 0.02, 0.04, 0.08)
 """Between looks whether a device is gone: whoever lists devices opens each for a moment."""
 
 
-class HypervisorError(Exception):
-    """A tool failed; the message has its words."""
-
-
 @dataclass(slots=True, frozen=True)
 class _Device:
     path: str
     link: Path
 
 
-class LoopHypervisor:
+class LoopHypervisor(Machines):
     """Loop devices under one directory, which it alone uses.
 
     Args:
@@ -50,12 +41,8 @@ class LoopHypervisor:
 
     def __init__(self, *, root: Path) -> None:
         self._root = root
-        self._disks = root / "disks"
-        self._snapshots = root / "snapshots"
-        self._made: set[Path] = set()
+        self._images = Images(root=root)
         self._devices: dict[tuple[str, str], _Device] = {}
-        for directory in (self._disks, self._snapshots):
-            directory.mkdir(parents=True, exist_ok=True)
 
     def device_root(self, instance_id: str) -> Path:
         """The directory that stands for a machine's `/dev`."""
@@ -63,14 +50,11 @@ class LoopHypervisor:
 
     async def create(self, serial: str, size_gib: int) -> None:
         """A sparse file: it takes room as it is written."""
-        path = self._image(serial)
-        path.touch(mode=0o600)
-        os.truncate(path, size_gib * GIB)
+        self._images.create(serial, size_gib)
 
     async def restore(self, serial: str, snapshot_id: str, size_gib: int) -> None:
         """A copy of the snapshot, as long as the disk."""
-        await _copy(self._snapshot(snapshot_id), self._image(serial))
-        os.truncate(self._image(serial), size_gib * GIB)
+        await self._images.restore(serial, snapshot_id, size_gib)
 
     async def attach(self, serial: str, instance_id: str, *, nvme: bool) -> None:
         """A loop device, and the link by which the machine finds it."""
@@ -90,30 +74,30 @@ class LoopHypervisor:
             return
         shared = any(key != (serial, instance_id) and key[0] == serial for key in self._devices)
         if not shared:
-            await self._release(device.path, self._image(serial))
+            await self._release(device.path, self._images.disk(serial))
         device.link.unlink(missing_ok=True)
         del self._devices[(serial, instance_id)]
 
     async def resize(self, serial: str, size_gib: int) -> None:
         """A longer file, told to the device."""
-        os.truncate(self._image(serial), size_gib * GIB)
+        self._images.resize(serial, size_gib)
         for path in {device.path for key, device in self._devices.items() if key[0] == serial}:
-            await _run("losetup", "--set-capacity", path)
+            await run("losetup", "--set-capacity", path)
 
     async def snapshot(self, serial: str, snapshot_id: str) -> None:
         """A sparse copy of what is on the disk now."""
         for path in {device.path for key, device in self._devices.items() if key[0] == serial}:
             # what the machine has handed to its device counts as written, as on a real disk
-            await _run("blockdev", "--flushbufs", path)
-        await _copy(self._image(serial), self._snapshot(snapshot_id))
+            await run("blockdev", "--flushbufs", path)
+        await self._images.cut(serial, snapshot_id)
 
     async def delete(self, serial: str) -> None:
         """Remove the file."""
-        self._image(serial).unlink(missing_ok=True)
+        self._images.delete(serial)
 
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Remove the copy."""
-        self._snapshot(snapshot_id).unlink(missing_ok=True)
+        self._images.delete_snapshot(snapshot_id)
 
     async def close(self) -> None:
         """Take away every device and file; what a machine still has mounted is unmounted first.
@@ -124,7 +108,7 @@ class LoopHypervisor:
         for path, image in self._loops():
             try:
                 await _unmount_all(path)
-                await _run("losetup", "--detach", path)
+                await run("losetup", "--detach", path)
                 await _gone(path, image)
             except HypervisorError:
                 if _backs(path, image):  # else it went meanwhile; the others must go all the same
@@ -134,16 +118,7 @@ class LoopHypervisor:
         self._devices.clear()
         for links in self._root.glob("*/dev/disk/by-id"):
             _prune(links, self._root)
-        for directory in (self._disks, self._snapshots):
-            self._remove_images(directory)
-
-    def _remove_images(self, directory: Path) -> None:
-        """Remove our disks and snapshots, a killed predecessor's as well; another's file stays."""
-        for path in directory.glob(f"*{IMAGE_SUFFIX}"):
-            if path in self._made or OWN_IMAGE.fullmatch(path.name):
-                path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            directory.rmdir()  # not while something else is in it
+        self._images.remove()
 
     def _loops(self) -> list[tuple[str, Path]]:
         """The loop devices over our disks, each with its file."""
@@ -152,20 +127,10 @@ class LoopHypervisor:
         return [(path, image) for path, image in found if image and self._is_ours(image)]
 
     def _is_ours(self, image: Path) -> bool:
-        return image.parent == self._disks.resolve()
-
-    def _image(self, serial: str) -> Path:
-        return self._own(self._disks / f"{serial}{IMAGE_SUFFIX}")
-
-    def _snapshot(self, snapshot_id: str) -> Path:
-        return self._own(self._snapshots / f"{snapshot_id}{IMAGE_SUFFIX}")
-
-    def _own(self, path: Path) -> Path:
-        self._made.add(path)
-        return path
+        return image.parent == self._images.disks.resolve()
 
     async def _loop(self, serial: str) -> str:
-        output = await _run("losetup", "--find", "--show", str(self._image(serial)))
+        output = await run("losetup", "--find", "--show", str(self._images.disk(serial)))
         return output.strip()
 
     async def _release(self, path: str, image: Path) -> None:
@@ -179,7 +144,7 @@ class LoopHypervisor:
                 await asyncio.to_thread(_written_out, path)
             except OSError as error:
                 raise Busy(f"{path}: {error.strerror}") from error
-            await _run("losetup", "--detach", path)
+            await run("losetup", "--detach", path)
         if not await _gone(path, image):
             raise Busy(f"{path}: somebody has it open")
 
@@ -239,28 +204,9 @@ def _prune(directory: Path, root: Path) -> None:
         directory = directory.parent
 
 
-async def _copy(source: Path, target: Path) -> None:
-    await _run("cp", "--reflink=auto", "--sparse=always", str(source), str(target))
-
-
 async def _unmount_all(device: str) -> None:
     """Unmount what is mounted of the device, the latest mount first."""
     table = await asyncio.to_thread(Path("/proc/self/mounts").read_text)
     places = [line.split(" ")[1] for line in table.splitlines() if line.startswith(f"{device} ")]
     for place in reversed(places):
-        await _run("umount", "--lazy", place.encode().decode("unicode_escape"))
-
-
-async def _run(*command: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, errors = await process.communicate()
-    if process.returncode:
-        raise HypervisorError(
-            f"{' '.join(command)} ended with {process.returncode}: {errors.decode().strip()}"
-        )
-    return output.decode()
+        await run("umount", "--lazy", place.encode().decode("unicode_escape"))

@@ -1,0 +1,220 @@
+"""Loop devices by the kernel's own calls, held open.
+
+A device that this process holds clears itself when the last descriptor is closed, whatever becomes
+of the process. No tool and no udev is needed, nor a `/dev` that follows the kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mockcloud.hypervisor.images import HypervisorError
+
+BLOCKS: Final = Path("/sys/block")
+
+# linux/loop.h and linux/fs.h
+LOOP_GET_STATUS64: Final = 0x4C05
+LOOP_SET_CAPACITY: Final = 0x4C07
+LOOP_CONFIGURE: Final = 0x4C0A
+LOOP_CTL_GET_FREE: Final = 0x4C82
+BLKFLSBUF: Final = 0x1261
+LO_FLAGS_AUTOCLEAR: Final = 4
+LOOP_MAJOR: Final = 7
+CONTROL: Final = os.makedev(10, 237)
+INFO: Final = struct.Struct("=5Q4I64s64s32s2Q")
+CONFIG_HEAD: Final = struct.Struct("=2I")
+CONFIG_TAIL_BYTES: Final = 64
+NAME_BYTES: Final = 63
+
+TRIES: Final = 20
+"""Another program may take the number that the kernel calls free."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopFile:
+    """Which file is behind a loop device: what tells it from all others on this kernel."""
+
+    device: int
+    inode: int
+
+
+@dataclass(slots=True, kw_only=True)
+class HeldLoop:
+    """A loop device that this process keeps open; `descriptor` is None once it let go."""
+
+    number: int
+    file: LoopFile
+    descriptor: int | None
+
+
+class LoopDevices:
+    """Makes and finds loop devices.
+
+    Args:
+        nodes: where device nodes may be made for a moment, if `/dev` has them not.
+    """
+
+    def __init__(self, *, nodes: Path) -> None:
+        self._nodes = nodes
+
+    def make(self, image: Path, *, number: int | None = None) -> HeldLoop:
+        """A device over the file, of this number if it is free.
+
+        Raises:
+            HypervisorError: the kernel makes none.
+        """
+        backing = os.open(image, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            file = _file(backing)
+            if number is not None and (held := self._configured(number, backing, file, image)):
+                return held
+            for _ in range(TRIES):
+                if held := self._configured(self._free(), backing, file, image):
+                    return held
+        except OSError as error:
+            raise HypervisorError(f"no loop device for {image}: {error.strerror}") from error
+        finally:
+            os.close(backing)
+        raise HypervisorError(f"no loop device for {image}: each free one was taken by others")
+
+    def adopted(self, image: Path) -> HeldLoop | None:
+        """The device that is there already over the file, held from now on."""
+        status = image.stat()
+        wanted = LoopFile(device=status.st_dev, inode=status.st_ino)
+        for number in numbers_named(image.name):
+            try:
+                descriptor = self.open(number, os.O_RDWR)
+            except OSError:  # it went meanwhile
+                continue
+            if file_behind(descriptor) == wanted:
+                return HeldLoop(number=number, file=wanted, descriptor=descriptor)
+            os.close(descriptor)
+        return None
+
+    def open(self, number: int, flags: int) -> int:
+        """A descriptor of the device."""
+        return self._opened(f"loop{number}", stat.S_IFBLK, os.makedev(LOOP_MAJOR, number), flags)
+
+    def in_use(self, held: HeldLoop) -> bool:
+        """Whether a mount, or another that wants the device for itself, has it."""
+        try:
+            os.close(self.open(held.number, os.O_RDONLY | os.O_EXCL))
+        except OSError as error:
+            return error.errno == errno.EBUSY
+        return False
+
+    def backs(self, held: HeldLoop) -> bool:
+        """Whether the device is still over its file."""
+        if not backing_name(held.number):
+            return False
+        if held.descriptor is not None:
+            return file_behind(held.descriptor) == held.file
+        try:
+            descriptor = self.open(held.number, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            return file_behind(descriptor) == held.file
+        finally:
+            os.close(descriptor)
+
+    def _configured(
+        self, number: int, backing: int, file: LoopFile, image: Path
+    ) -> HeldLoop | None:
+        """The device over the file; None when its number was taken."""
+        descriptor = self.open(number, os.O_RDWR)
+        name = image.name.encode()[:NAME_BYTES]
+        info = INFO.pack(0, 0, 0, 0, 0, number, 0, 0, LO_FLAGS_AUTOCLEAR, name, b"", b"", 0, 0)
+        config = CONFIG_HEAD.pack(backing, 0) + info + bytes(CONFIG_TAIL_BYTES)
+        try:
+            fcntl.ioctl(descriptor, LOOP_CONFIGURE, config)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno == errno.EBUSY:
+                return None
+            raise
+        return HeldLoop(number=number, file=file, descriptor=descriptor)
+
+    def _free(self) -> int:
+        control = self._opened("loop-control", stat.S_IFCHR, CONTROL, os.O_RDWR)
+        try:
+            return fcntl.ioctl(control, LOOP_CTL_GET_FREE)
+        finally:
+            os.close(control)
+
+    def _opened(self, name: str, kind: int, device: int, flags: int) -> int:
+        usual = Path("/dev", name)
+        with contextlib.suppress(OSError):
+            if usual.stat().st_rdev == device:
+                return os.open(usual, flags | os.O_CLOEXEC)
+        node = self._nodes / f".{name}.{os.getpid()}"
+        node.unlink(missing_ok=True)
+        os.mknod(node, kind | 0o600, device)
+        try:
+            return os.open(node, flags | os.O_CLOEXEC)
+        finally:
+            node.unlink(missing_ok=True)
+
+
+def let_go(held: HeldLoop) -> None:
+    """Close the device; the kernel clears it when nobody else has it open."""
+    if held.descriptor is not None:
+        descriptor, held.descriptor = held.descriptor, None
+        os.close(descriptor)
+
+
+def grow(held: HeldLoop) -> None:
+    """Tell the device its file's new length."""
+    if held.descriptor is not None:
+        fcntl.ioctl(held.descriptor, LOOP_SET_CAPACITY)
+
+
+def flush(held: HeldLoop) -> None:
+    """Let what machines have handed to the device reach the file."""
+    if held.descriptor is not None:
+        fcntl.ioctl(held.descriptor, BLKFLSBUF)
+
+
+def file_behind(descriptor: int) -> LoopFile | None:
+    """The file behind an open loop device; None when there is none."""
+    told = bytearray(INFO.size)
+    try:
+        fcntl.ioctl(descriptor, LOOP_GET_STATUS64, told)
+    except OSError:
+        return None
+    device, inode = INFO.unpack(told)[:2]
+    return LoopFile(device=device, inode=inode)
+
+
+def backing_name(number: int) -> str:
+    """The name of the file behind a device, as the kernel shows it; empty when there is none.
+
+    The path before it is that of a mount namespace, and may mean nothing here.
+    """
+    try:
+        text = (BLOCKS / f"loop{number}" / "loop" / "backing_file").read_text()
+    except OSError:
+        return ""
+    return Path(text.rstrip("\n").removesuffix(" (deleted)")).name
+
+
+def numbers_named(name: str) -> Iterator[int]:
+    """Numbers of the devices over files of this name."""
+    for path in sorted(BLOCKS.glob("loop*/loop")):
+        number = int(path.parts[3].removeprefix("loop"))
+        if backing_name(number) == name:
+            yield number
+
+
+def _file(descriptor: int) -> LoopFile:
+    status = os.fstat(descriptor)
+    return LoopFile(device=status.st_dev, inode=status.st_ino)
