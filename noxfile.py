@@ -15,7 +15,7 @@ import nox
 nox.options.default_venv_backend = "none"
 nox.options.error_on_missing_interpreters = True
 nox.options.sessions = [
-    "lint", "types", "imports", "protos", "tests", "host", "sanity", "minimums",
+    "lint", "types", "imports", "protos", "tests", "host", "sanity", "k8s", "minimums",
 ]  # fmt: skip
 
 BIN = Path(sys.executable).parent
@@ -33,6 +33,9 @@ CODE = (
     "conftest.py",
     "noxfile.py",
 )
+UNAIDED = "not host and not sanity and not k8s and not images"
+"""The tests that need neither root nor a tool that is built first."""
+
 SANITY = Path("build/bin/csi-sanity")
 SANITY_ENV = "DISKCSI_CSI_SANITY"
 
@@ -71,14 +74,14 @@ def protos(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run every test that needs neither root nor csi-sanity."""
-    tool(session, "pytest", "-m", "not host and not sanity", *session.posargs)
+    """Run every test that needs neither root nor a tool that is built first."""
+    tool(session, "pytest", "-m", UNAIDED, *session.posargs)
 
 
 @nox.session
 def host(session: nox.Session) -> None:
     """Run the tests that need root and loop devices."""
-    tool(session, "pytest", "-m", "host and not sanity", *session.posargs)
+    tool(session, "pytest", "-m", "host and not sanity and not images", *session.posargs)
 
 
 @nox.session
@@ -91,6 +94,20 @@ def sanity(session: nox.Session) -> None:
     )  # fmt: skip
 
 
+@nox.session
+def k8s(session: nox.Session) -> None:
+    """Hold charts and manifests to what they promise, with helm and kubectl of our own."""
+    told = session.run(
+        str(BIN / "python"), "-m", "e2e.cluster", "programs", "helm", "kubernetes",
+        silent=True, external=True,
+    )  # fmt: skip
+    helm, kubernetes = str(told).split()
+    tool(
+        session, "pytest", "-m", "k8s", "-rs", *session.posargs,
+        DISKCSI_HELM=f"{helm}/helm", DISKCSI_KUBECTL=f"{kubernetes}/kubectl",
+    )  # fmt: skip
+
+
 @nox.session(venv_backend="venv", reuse_venv=True)
 def minimums(session: nox.Session) -> None:
     """Run the tests with the lowest versions of our dependencies that we say will do."""
@@ -99,7 +116,7 @@ def minimums(session: nox.Session) -> None:
         "--quiet", "--no-deps", "--no-build-isolation", "--editable", ".", "--editable", "mockcloud"
     )
     # what the architecture tests read is our source: tools of today do that, in `tests`
-    code_tests = ("-m", "not host and not sanity", "--ignore=tests/test_architecture.py")
+    code_tests = ("-m", UNAIDED, "--ignore=tests/test_architecture.py")
     session.run("pytest", *code_tests, *session.posargs)
 
 
@@ -115,6 +132,14 @@ def locks(session: nox.Session) -> None:
     session.run(*compiling, *projects, "--output-file", LOCK, *session.posargs)
     session.run(*compiling, *projects, "--resolution", "lowest-direct", "--output-file", MINIMUMS)
     session.run(*compiling, "requirements/go.in", "--output-file", "requirements/go.lock")
+    # what the images run is what the tests ran
+    tested = (*compiling, "--constraint", LOCK)
+    for sources, lock in (
+        (("pyproject.toml", "--extra", "rust-codec"), "diskcsi"),
+        (("mockcloud/pyproject.toml",), "mockcloud"),
+        (("requirements/images.in",), "images"),
+    ):
+        session.run(*tested, *sources, "--output-file", f"requirements/{lock}.lock")
 
 
 @nox.session

@@ -27,6 +27,18 @@ def up() -> None:
 
 
 @main.command()
+@click.argument("modules", nargs=-1, required=True)
+def programs(modules: tuple[str, ...]) -> None:
+    """Build the programs of MODULES unless the cache has them, and print their directories.
+
+    The modules are the directories below e2e/cluster/modules: kind, helm, kubernetes (kubectl is
+    Kubernetes'), and others.
+    """
+    for directory in Cluster(place=here()).programs(modules):
+        print(directory)
+
+
+@main.command()
 def down() -> None:
     """Take it away: containers, network, devices and a docker daemon of our own."""
     Cluster(place=here()).down()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 from typing import Final
 
 from e2e.cluster import docker, kind, modules, node_image
@@ -74,6 +75,13 @@ class Cluster:
         with self._steps.step("docker"):
             docker.stop(self._place)
         shutil.rmtree(self._place.work, ignore_errors=True)
+
+    def programs(self, names: tuple[str, ...]) -> tuple[Path, ...]:
+        """The directories with the programs of modules; built unless the cache has them."""
+        go = self._go()
+        return tuple(
+            modules.build(name, place=self._place, shell=self._shell, go=go) for name in names
+        )
 
     def _link(self, programs: Programs) -> None:
         """Let people and scenarios find the programs in one directory."""
