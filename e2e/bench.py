@@ -7,6 +7,7 @@ and little more: the attaches, and later the detaches, of the node that has most
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -208,17 +209,21 @@ class Bench:
 
     def _latency(self, *values: str) -> None:
         """Restart the cloud with other times, or with those of the scenarios."""
-        flags = [word for value in values for word in ("--set-string", value)]
+        told = json.loads(self._helm("get", "values", "mockcloud", "--output=json"))
+        flags = [f"--set-string={one}" for one in (f"image.tag={told['image']['tag']}", *values)]
+        self._helm(
+            "upgrade", "mockcloud", str(CHARTS / "mockcloud"), "--wait",
+            f"--values={HERE / 'values' / 'mockcloud.yaml'}", *flags,
+        )  # fmt: skip
+
+    def _helm(self, *arguments: str) -> str:
         done = subprocess.run(
-            [
-                str(self._place.programs / "helm"), "upgrade", "mockcloud",
-                str(CHARTS / "mockcloud"), "--namespace", MOCK_NAMESPACE, "--wait",
-                "--values", str(HERE / "values" / "mockcloud.yaml"), *flags,
-            ],
+            [str(self._place.programs / "helm"), *arguments, f"--namespace={MOCK_NAMESPACE}"],
             check=False, capture_output=True, text=True, env=self._place.environment(),
         )  # fmt: skip
         if done.returncode:
             sys.exit(done.stderr)
+        return done.stdout
 
 
 def _say(what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -30,14 +31,18 @@ class Charts:
         self._shell.run(self._kubectl, "apply", "--kustomize", source / "config" / "crd")
         self._shell.run(self._kubectl, "apply", "--filename", HERE / "snapshot-controller.yaml")
 
-    def install(self) -> None:
-        """Install or upgrade both, and wait until all of their pods are ready."""
-        self._install("mockcloud", MOCK_NAMESPACE)
-        self._install("diskcsi", NAMESPACE)
+    def install(self, tags: Mapping[str, str]) -> None:
+        """Install or upgrade both, and wait until all of their pods are ready.
 
-    def _install(self, name: str, namespace: str) -> None:
+        Args:
+            tags: of the images, by name.
+        """
+        self._install("mockcloud", MOCK_NAMESPACE, tags["mockcloud"])
+        self._install("diskcsi", NAMESPACE, tags["diskcsi"])
+
+    def _install(self, name: str, namespace: str, tag: str) -> None:
         self._shell.run(
             self._helm, "upgrade", name, CHARTS / name, "--install", "--namespace", namespace,
             "--create-namespace", "--values", HERE / "values" / f"{name}.yaml",
-            "--wait", "--timeout", f"{READY_S}s",
+            "--set", f"image.tag={tag}", "--wait", "--timeout", f"{READY_S}s",
         )  # fmt: skip

@@ -58,8 +58,14 @@ class Kind:
         )  # fmt: skip
 
     def load(self, *images: str) -> None:
-        """Give the nodes images that docker has."""
-        self._shell.run(self._program, "load", "docker-image", "--name", CLUSTER, *images)
+        """Give the nodes images that docker has, unless they have them."""
+        first = self.nodes()[0]
+        listed = self._shell.run(
+            "docker", "exec", first, "ctr", "--namespace", "k8s.io", "images", "list", "--quiet"
+        )
+        absent = [image for image in images if f"docker.io/{image}" not in listed.split()]
+        if absent:
+            self._shell.run(self._program, "load", "docker-image", "--name", CLUSTER, *absent)
 
     def delete(self) -> None:
         """Take the cluster and its network away."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,9 @@ TOOLS: Final = ("kind", "helm", "kubernetes")
 
 OWN_NODE: Final = ("etcd", "coredns", "sidecars", "pause")
 """Those that only a node image made here needs."""
+
+OWN_IMAGES: Final = {"diskcsi": ROOT, "mockcloud": ROOT / "mockcloud"}
+"""Image to the project whose version it has."""
 
 
 class Cluster:
@@ -48,20 +52,20 @@ class Cluster:
             programs = self._programs((*TOOLS, *OWN_NODE), go)
             with self._steps.step("node image of Debian packages and Go modules"):
                 image = node_image.ensure(place=self._place, shell=self._shell, programs=programs)
-        images = self._images(published=not own)
+        tags = self._images()
         cluster = Kind(place=self._place, shell=self._shell, programs=programs)
         if not cluster.exists():
             with self._steps.step("kind cluster: one control plane, three workers, two zones"):
                 cluster.create(image=image, own_network=own)
         with self._steps.step("load the driver's and the cloud's image"):
-            cluster.load(*images)
+            cluster.load(*(f"diskcsi/{name}:{tag}" for name, tag in tags.items()))
         charts = Charts(place=self._place, shell=self._shell, programs=programs)
         with self._steps.step("snapshot definitions and controller"):
             charts.snapshots(
                 modules.directory_of("sidecars", kind.SNAPSHOTS, shell=self._shell, go=go)
             )
         with self._steps.step("charts: the cloud and the driver"):
-            charts.install()
+            charts.install(tags)
         self._tell()
 
     def down(self) -> None:
@@ -104,13 +108,18 @@ class Cluster:
                 built.append(modules.build(name, place=self._place, shell=self._shell, go=go))
         return Programs(directories=tuple(built))
 
-    def _images(self, *, published: bool) -> tuple[str, ...]:
+    def _images(self) -> dict[str, str]:
+        """Name of each of our images to the tag of its content, so that what changed is replaced."""
         with self._steps.step("images of the driver and the cloud"):
-            base = ("--base", "published") if published else ()
-            told = self._shell.run(
-                sys.executable, ROOT / "tools" / "images.py", "build", "--quiet", *base
-            )
-        return tuple(told.split())
+            self._shell.run(sys.executable, ROOT / "tools" / "images.py", "build", "--base", "auto")
+            tags = {}
+            for name, project in OWN_IMAGES.items():
+                version = tomllib.loads((project / "pyproject.toml").read_text())
+                built = f"diskcsi/{name}:{version['project']['version']}"
+                told = self._shell.run("docker", "image", "inspect", "--format", "{{.Id}}", built)
+                tags[name] = f"e2e-{told.strip().removeprefix('sha256:')[:12]}"
+                self._shell.run("docker", "tag", built, f"diskcsi/{name}:{tags[name]}")
+        return tags
 
     def _tell(self) -> None:
         print(
