@@ -6,17 +6,21 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from math import isfinite
 from random import Random
 from typing import Any, Final
 
 from aiohttp import web
 
-from mockcloud.actions import ACTIONS, Actor
+from mockcloud.actions import ACTIONS, EFFECTS, Actor
+from mockcloud.agents import Channel, this_boot
 from mockcloud.engine.clock import Clock, RealClock, utc
 from mockcloud.engine.engine import Engine
 from mockcloud.engine.latency import Latencies, Range
+from mockcloud.engine.memory import Memory
 from mockcloud.engine.world import WorldConfig
 from mockcloud.faults import Fault, Faults
+from mockcloud.hypervisor.agent import AgentHypervisor
 from mockcloud.hypervisor.base import Hypervisor, NoHypervisor
 from mockcloud.metadata import Metadata
 from mockcloud.wire.auth import Authenticator
@@ -54,10 +58,16 @@ async def serving(
     seed: int = 1,
     host: str = "127.0.0.1",
     port: int = 0,
+    memory: Memory | None = None,
+    agent_token: str = "",
 ) -> AsyncIterator[Cloud]:
     """Serve a cloud while the block runs; afterwards nothing of it is left on the machine.
 
-    With a clock that is given, nothing happens by itself: the caller moves time.
+    With a clock that is given, nothing happens by itself: the caller moves time. With a memory, the
+    cloud goes on where it ended, and its disks stay.
+
+    Args:
+        agent_token: what agents show to an `AgentHypervisor`'s server.
     """
     engine = Engine(
         config=config,
@@ -66,7 +76,9 @@ async def serving(
         hypervisor=hypervisor or NoHypervisor(),
         random=Random(seed + 1),
     )
-    faults, calls = Faults(), CallLog()
+    if memory is not None:
+        await memory.take_up(engine, EFFECTS)
+    faults, calls = Faults(), CallLog(first=memory.first_call if memory else 1)
     auth = Authenticator(
         keys={key.id: key for key in config.keys}, now=lambda: utc(engine.clock.time())
     )
@@ -78,7 +90,7 @@ async def serving(
         log=calls,
     )
     runner = web.AppRunner(
-        _application(engine, gateway, faults, calls),
+        _application(engine, gateway, faults, calls, _channel(engine, agent_token)),
         access_log=None,
         max_line_size=MAX_LINE_BYTES,
         max_field_size=MAX_LINE_BYTES,
@@ -88,7 +100,9 @@ async def serving(
     try:
         await web.TCPSite(runner, host, port).start()
         async with asyncio.TaskGroup() as tasks:
-            time_passes = None if clock else tasks.create_task(engine.schedule.run_forever())
+            running = [] if clock else [tasks.create_task(engine.schedule.run_forever())]
+            if memory is not None:
+                running.append(tasks.create_task(memory.keep_forever(engine)))
             try:
                 yield Cloud(
                     engine=engine,
@@ -99,18 +113,30 @@ async def serving(
                 )
             finally:
                 await runner.cleanup()
-                if time_passes is not None:
-                    async with engine.schedule.at_rest():  # not amid the making of a device
-                        time_passes.cancel()
+                async with engine.schedule.at_rest():  # not amid the making of a device
+                    for task in running:
+                        task.cancel()
     finally:
         await runner.cleanup()
+        await engine.keep()
         await engine.close()
 
 
+def _channel(engine: Engine, token: str) -> Channel | None:
+    """Where agents come, if they have a part in it."""
+    hypervisor = engine.hypervisor
+    if not isinstance(hypervisor, AgentHypervisor):
+        return None
+    return Channel(engine=engine, hypervisor=hypervisor, token=token, boot_id=this_boot())
+
+
 def _application(
-    engine: Engine, gateway: Gateway, faults: Faults, calls: CallLog
+    engine: Engine, gateway: Gateway, faults: Faults, calls: CallLog, channel: Channel | None
 ) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY_BYTES)
+    if channel is not None:
+        app.add_routes(channel.routes())
+        app.on_shutdown.append(channel.close)
     metadata = Metadata(engine=engine, tokens_required=engine.knobs.metadata_tokens_required)
     app.add_routes(metadata.routes())
     app.add_routes(_control_routes(engine, faults, calls))
@@ -170,9 +196,24 @@ def _state(engine: Engine) -> dict[str, Any]:
             for one in engine.snapshots.values()
         ],
         "instances": [
-            {"id": one.id, "zone": one.zone, "type": one.type_name, "status": one.status}
+            {
+                "id": one.id,
+                "name": one.name,
+                "zone": one.zone,
+                "type": one.type_name,
+                "status": one.status,
+            }
             for one in engine.instances.values()
         ],
+        "orders": [
+            {
+                "effect": one.effect,
+                "about": one.about,
+                "due_at": one.due_at if isfinite(one.due_at) else None,
+            }
+            for one in engine.orders.values()
+        ],
+        **engine.hypervisor.shown(),
     }
 
 

@@ -5,19 +5,27 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import errno
+import logging
 import os
 import signal
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
-from mockcloud.app import serving
+from mockcloud.agent.command import agent
+from mockcloud.app import Cloud, serving
 from mockcloud.engine.knobs import Knobs
-from mockcloud.engine.latency import PROFILES, Range, ranges
+from mockcloud.engine.latency import PROFILES, ranges
+from mockcloud.engine.memory import LostMemory, Memory
 from mockcloud.engine.world import WorldConfig, default_world, parse_world
-from mockcloud.hypervisor.base import Hypervisor, NoHypervisor
+from mockcloud.hypervisor.agent import AgentHypervisor
+from mockcloud.hypervisor.images import HypervisorError
 from mockcloud.hypervisor.loop import LoopHypervisor, loop_missing
 
 
@@ -25,6 +33,9 @@ from mockcloud.hypervisor.loop import LoopHypervisor, loop_missing
 @click.version_option(package_name="mockcloud")
 def main() -> None:
     """A local server that speaks the ECS OpenAPI for disks."""
+
+
+main.add_command(agent)
 
 
 @main.command()
@@ -59,15 +70,22 @@ def main() -> None:
 )
 @click.option(
     "--hypervisor",
-    type=click.Choice(["none", "loop"]),
+    type=click.Choice(["none", "loop", "agent"]),
     default="none",
     show_default=True,
-    help="what an attach becomes: nothing, or a loop device (needs root)",
+    help="what an attach becomes: nothing, a loop device (needs root), or one in the /dev of the"
+    " node whose `mockcloud agent` is that instance",
 )
 @click.option(
     "--root",
     type=click.Path(file_okay=False, path_type=Path),
-    help="directory of disks and device directories; a temporary one by default",
+    help="directory of disks and device directories; a temporary one by default; with agents it is"
+    " needed, and what is in it goes on after a restart",
+)
+@click.option(
+    "--agent-token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="the secret that agents show; needed with --hypervisor=agent",
 )
 @click.option("--seed", default=1, show_default=True, help="of ids and latencies")
 @click.option("--quiet", is_flag=True, help="print the endpoint only")
@@ -81,10 +99,15 @@ def serve(
     knobs: tuple[str, ...],
     hypervisor: str,
     root: Path | None,
+    agent_token_file: Path | None,
     seed: int,
     quiet: bool,
 ) -> None:
-    """Serve a cloud until interrupted; what it made on this machine is gone afterwards."""
+    """Serve a cloud until interrupted; what it made on this machine is gone afterwards.
+
+    With --hypervisor=agent its disks stay instead, and so does all it knows: started again it goes
+    on. Its instances are the nodes whose agents come; the world's own are left out.
+    """
     try:
         config = parse_world(world.read_text(encoding="utf-8")) if world else default_world()
         chosen_knobs = config.knobs.changed(_pairs(knobs, "--knob"))
@@ -94,34 +117,64 @@ def serve(
         raise click.ClickException(str(error)) from error
     with tempfile.TemporaryDirectory(prefix="mockcloud-") as temporary:
         base = root or Path(temporary)
-        if hypervisor == "loop" and (missing := loop_missing()):
-            raise click.ClickException(f"--hypervisor=loop: {missing}")
+        on_machine = _on_machine(hypervisor, base, root, agent_token_file, seed)
+        if hypervisor == "agent":
+            config = dataclasses.replace(config, machines=())
+            logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        cloud = partial(
+            serving,
+            config=config,
+            latencies=latencies,
+            seed=seed,
+            host=host,
+            port=port,
+            **on_machine,
+        )
         try:
-            chosen: Hypervisor = (
-                LoopHypervisor(root=base) if hypervisor == "loop" else NoHypervisor()
-            )
-            asyncio.run(
-                _serve(config, latencies, chosen, seed, host, port, None if quiet else base)
-            )
+            asyncio.run(_serve(cloud, config, host, None if quiet else base))
         except OSError as error:
             raise click.ClickException(_told(error, host, port)) from error
+        except LostMemory as error:
+            raise click.ClickException(str(error)) from error
 
 
-async def _serve(  # noqa: PLR0917 - one caller, right above
+def _on_machine(
+    hypervisor: str, base: Path, root: Path | None, token_file: Path | None, seed: int
+) -> dict[str, Any]:
+    """What an attach becomes, and whether it is remembered.
+
+    Raises:
+        ClickException: this machine, or what was told, is not enough for it.
+    """
+    if hypervisor == "none":
+        return {}
+    if hypervisor == "loop":
+        if missing := loop_missing():
+            raise click.ClickException(f"--hypervisor=loop: {missing}")
+        return {"hypervisor": LoopHypervisor(root=base)}
+    token = token_file.read_text(encoding="utf-8").strip() if token_file else ""
+    if root is None or not token:
+        raise click.ClickException(
+            "--hypervisor=agent: tell --root, where disks stay, and --agent-token-file with a secret"
+        )
+    try:
+        memory, agents = Memory(root=root, seed=seed), AgentHypervisor(root=root)
+        agents.prove()
+    except (HypervisorError, OSError) as error:
+        raise click.ClickException(f"--hypervisor=agent: {error}") from error
+    return {"hypervisor": agents, "memory": memory, "agent_token": token}
+
+
+async def _serve(
+    serving_: Callable[[], AbstractAsyncContextManager[Cloud]],
     config: WorldConfig,
-    latencies: dict[str, Range],
-    hypervisor: Hypervisor,
-    seed: int,
     host: str,
-    port: int,
     base: Path | None,
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(
-        config=config, latencies=latencies, hypervisor=hypervisor, seed=seed, host=host, port=port
-    ) as cloud:
+    async with serving_() as cloud:
         click.echo(f"endpoint http://{host}:{cloud.port}")
         if base is not None:
             _introduce(config, f"http://{host}:{cloud.port}", base)

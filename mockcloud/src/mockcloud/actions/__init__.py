@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from mockcloud.actions import attach, disk_reads, disks, places, snapshots, tags
+from mockcloud.actions import attach, disk_reads, disks, instances, places, snapshots, tags
 from mockcloud.engine.engine import Engine
 from mockcloud.errors import ApiError
 from mockcloud.wire.params import Params
@@ -26,15 +26,23 @@ ACTIONS: Final[dict[str, Action]] = {
     "TagResources": tags.tag_resources,
     "UntagResources": tags.untag_resources,
     "ListTagResources": tags.list_tag_resources,
+    "StartInstance": instances.start_instance,
+    "StopInstance": instances.stop_instance,
+    "DeleteInstance": instances.delete_instance,
     "DescribeInstances": places.describe_instances,
     "DescribeInstanceTypes": places.describe_instance_types,
     "DescribeZones": places.describe_zones,
     "DescribeRegions": places.describe_regions,
 }
 
+EFFECTS: Final = (*attach.EFFECTS, *disks.EFFECTS, *snapshots.EFFECTS, *instances.EFFECTS)
+"""Everything that a call lets happen later; names of these stand in what is written down."""
 
 WITH_DRY_RUN: Final = frozenset({"DescribeDisks", "DescribeSnapshots", "DescribeInstances"})
 """Calls that may be tried: the answer that all is well is an error, on the real cloud too."""
+
+READS: Final = ("Describe", "List")
+"""Beginnings of the names of calls that change nothing."""
 
 
 class Actor:
@@ -59,4 +67,6 @@ class Actor:
                     "Request validation has been passed with DryRun flag set.",
                 )
             await engine.schedule.run_due()
+            if not name.startswith(READS):
+                await engine.keep()
         return answer

@@ -31,7 +31,7 @@ async def describe_instances(engine: Engine, params: Params) -> Answer:
         and (ids is None or one.id in ids)
         and params.text("ZoneId") in ("", one.zone)
         and params.text("Status") in ("", one.status)
-        and params.text("InstanceName") in ("", one.id)
+        and params.text("InstanceName") in ("", one.name or one.id)
         and params.text("VpcId") in ("", VPC)
         and tags_match(one.tags, params.structs("Tag", ("Key", "Value")))
     ]
@@ -41,7 +41,8 @@ async def describe_instances(engine: Engine, params: Params) -> Answer:
 
 def _told(one: Instance) -> Answer:
     return {
-        "InstanceId": one.id, "InstanceName": one.id, "HostName": one.id, "RegionId": one.region,
+        "InstanceId": one.id, "InstanceName": one.name or one.id,
+        "HostName": one.name or one.id, "RegionId": one.region,
         "ZoneId": one.zone, "InstanceType": one.type_name, "InstanceTypeFamily": one.type.family,
         "Status": one.status, "StoppedMode": "Not-applicable", "ImageId": "m-mockcloud",
         "SerialNumber": one.id.removeprefix("i-"), "Cpu": one.type.cores,

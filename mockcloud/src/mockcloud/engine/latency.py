@@ -15,7 +15,7 @@ Range = tuple[float, float]
 STEPS: Final = (
     "call", "create", "restore", "attach", "detach", "status_lag", "resize_device",
     "snapshot_cut", "snapshot_done", "hidden_init", "describe_lag", "device_lag",
-    "detach_stuck",
+    "detach_stuck", "start", "stop",
 )  # fmt: skip
 """`call` is the time of every API call; `call.NAME` that of one. `detach_stuck` comes on top of
 `detach`: a guest that lets go late, or never with `inf`."""
@@ -26,6 +26,7 @@ REAL: Final[dict[str, Range]] = {
     "create": (1, 5), "restore": (5, 20), "attach": (2, 6), "detach": (2, 6),
     "status_lag": (0.2, 1.0), "resize_device": (1, 5), "snapshot_cut": (0.5, 2),
     "snapshot_done": (5, 30), "hidden_init": (0, 10), "describe_lag": (0, 1), "device_lag": (0, 3),
+    "start": (10, 40), "stop": (5, 30),
 }  # fmt: skip
 """What is known, or commonly seen, of the real cloud."""
 
@@ -34,6 +35,7 @@ FAST: Final[dict[str, Range]] = {
     "detach": (0.3, 0.7), "status_lag": (0.02, 0.1), "resize_device": (0, 0.1),
     "snapshot_cut": (0.05, 0.2), "snapshot_done": (0.2, 0.6), "hidden_init": (0, 0.2),
     "describe_lag": (0, 0.05), "device_lag": (0, 0.1),
+    "start": (1, 2), "stop": (0.5, 1),
 }  # fmt: skip
 """A tenth of it: every state can be seen, and nobody waits."""
 

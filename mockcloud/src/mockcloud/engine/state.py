@@ -113,6 +113,7 @@ class Instance:
 
     Attributes:
         running_since: seconds since the epoch; shortly after it, attaches may still be refused.
+        name: what people call it; its id when it is empty.
     """
 
     id: str
@@ -122,6 +123,7 @@ class Instance:
     status: str
     created_at: float
     running_since: float = 0.0
+    name: str = ""
     tags: dict[str, str] = field(default_factory=dict)
 
     @property

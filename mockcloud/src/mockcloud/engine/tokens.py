@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from mockcloud.engine.clock import Clock
 from mockcloud.engine.knobs import Knobs
@@ -95,6 +95,21 @@ class Tokens:
         token = params.text("ClientToken")
         if token:
             self._spent[(action, token)] = _Spent(_fingerprint(params), answer, self._clock.time())
+
+    def told(self) -> list[list[Any]]:
+        """Every token that still counts, to be written down."""
+        now = self._clock.time()
+        return [
+            [action, token, spent.request, spent.answer, spent.at]
+            for (action, token), spent in self._spent.items()
+            if now - spent.at <= self._knobs.token_ttl_s
+        ]
+
+    def remember(self, told: Iterable[Sequence[Any]]) -> None:
+        """What `told` gave before a restart."""
+        for action, token, request, answer, at in told:
+            pairs = tuple((name, value) for name, value in request)
+            self._spent[(action, token)] = _Spent(pairs, answer, at)
 
 
 def _fingerprint(params: Params) -> Fingerprint:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 
@@ -10,8 +11,19 @@ class Busy(Exception):  # noqa: N818 - reads as what is so
     """The machine still uses the device; it can't be taken away yet."""
 
 
-Held = Mapping[str, Iterable[str]]
-"""The machines that hold a disk, by its serial."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the cloud knows at its start.
+
+    Attributes:
+        held: for the serial of each disk, the machines that hold it.
+        snapshots: ids of all snapshots.
+        off: machines that are stopped.
+    """
+
+    held: Mapping[str, Collection[str]]
+    snapshots: Collection[str]
+    off: Collection[str]
 
 
 class Machines(Protocol):
@@ -30,13 +42,9 @@ class Machines(Protocol):
         """The machine is no more; so are its device nodes."""
         del instance_id
 
-    async def adopt(self, told: Mapping[str, Any], held: Held, off: Iterable[str]) -> None:
-        """Go on after a restart, from what `told` said and what the cloud knows.
-
-        Args:
-            off: the machines that are stopped.
-        """
-        del told, held, off
+    async def adopt(self, told: Mapping[str, Any], known: Known) -> None:
+        """Go on after a restart, from what `told` said and what the cloud knows."""
+        del told, known
 
     def told(self) -> dict[str, Any]:
         """What is to be remembered beyond a restart."""

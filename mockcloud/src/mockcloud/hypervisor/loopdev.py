@@ -66,6 +66,20 @@ class LoopDevices:
     def __init__(self, *, nodes: Path) -> None:
         self._nodes = nodes
 
+    def prove(self) -> None:
+        """See that devices can be made and opened here.
+
+        Raises:
+            HypervisorError: they can't.
+        """
+        try:
+            os.close(self.open(self._free(), os.O_RDWR))
+        except OSError as error:
+            raise HypervisorError(
+                f"loop devices can't be made here: {error.strerror}; run it as root, in a cluster in"
+                f" a privileged pod, with {self._nodes} on a filesystem that takes device nodes"
+            ) from error
+
     def make(self, image: Path, *, number: int | None = None) -> HeldLoop:
         """A device over the file, of this number if it is free.
 

@@ -61,9 +61,9 @@ def shown_target(target: str) -> str:
 class CallLog:
     """The latest calls, oldest first."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, first: int = 1) -> None:
         self._calls: deque[Call] = deque(maxlen=KEPT)
-        self._next = 1
+        self._next = first
 
     def next_seq(self) -> int:
         """A number for the next call."""

@@ -1,0 +1,231 @@
+"""The device nodes and links of one machine.
+
+Nodes are made in a directory of our own, `/dev/mockcloud`, under the kernel's names. A link in
+`disk/by-id` that points into that directory is one of ours; nothing else is ever touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from mockcloud.hypervisor.images import IMAGE_SUFFIX
+from mockcloud.hypervisor.loopdev import LOOP_MAJOR, LoopFile, backing_name, file_behind
+
+OWN: Final = "mockcloud"
+TO_OWN: Final = f"../../{OWN}/"
+"""How links in `disk/by-id` lead to our directory."""
+
+VIRTIO_LINK: Final = "virtio-{serial}"
+NVME_LINK: Final = "nvme-Alibaba_Cloud_Elastic_Block_Storage_{serial}"
+MODE: Final = 0o660
+
+
+class Unable(Exception):  # noqa: N818 - reads as what is so
+    """This machine can't have disks; the message tells why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A disk that the machine shall have: which loop device, and the file behind it."""
+
+    serial: str
+    number: int
+    file: LoopFile
+    nvme: bool
+
+    @classmethod
+    def parse(cls, told: Mapping[str, Any]) -> Wanted:
+        """One entry of the server's list."""
+        return cls(
+            serial=str(told["serial"]),
+            number=int(told["number"]),
+            file=LoopFile(device=int(told["device"]), inode=int(told["inode"])),
+            nvme=bool(told["nvme"]),
+        )
+
+    @property
+    def node(self) -> str:
+        """The kernel's name of the device."""
+        return f"loop{self.number}"
+
+    @property
+    def link(self) -> str:
+        """The name by which udev would link it."""
+        return (NVME_LINK if self.nvme else VIRTIO_LINK).format(serial=self.serial)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the machine has now, by serial, and what it could not get."""
+
+    there: frozenset[str]
+    failed: dict[str, str]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Held:
+    disk: Wanted
+    descriptor: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Devices:
+    """Brings one machine's `/dev` to what it shall be.
+
+    It keeps each device open: so the device outlives a restart of the server, and is not given to
+    another machine while this one can't be asked.
+
+    Attributes:
+        root: the machine's `/dev`.
+    """
+
+    root: Path
+    _held: dict[str, _Held] = field(default_factory=dict)
+
+    @property
+    def own(self) -> Path:
+        """Our directory of nodes."""
+        return self.root / OWN
+
+    @property
+    def by_id(self) -> Path:
+        """The directory of links."""
+        return self.root / "disk" / "by-id"
+
+    def prove(self) -> None:
+        """See that nodes can be made here, and opened.
+
+        Raises:
+            Unable: they can't.
+        """
+        probe = self.own / ".probe"
+        try:
+            self.own.mkdir(parents=True, exist_ok=True)
+            self.by_id.mkdir(parents=True, exist_ok=True)
+            probe.unlink(missing_ok=True)
+            os.mknod(probe, stat.S_IFBLK | MODE, os.makedev(LOOP_MAJOR, 0))
+            os.close(os.open(probe, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            if error.errno in (errno.ENXIO, errno.ENODEV):  # there is no such loop yet: well
+                return
+            raise Unable(
+                f"device nodes can't be made or opened in {self.root}: {error.strerror}; run the"
+                " agent as root in a privileged pod, with the node's /dev at --device-root"
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink(missing_ok=True)
+
+    def provide_loops(self, count: int) -> None:
+        """Make the nodes that a machine's kernel would have for loop devices of its own.
+
+        Kubelet attaches raw block volumes through one, and a container's `/dev` lacks those that
+        came after the container's start.
+        """
+        for number in range(count):
+            with contextlib.suppress(FileExistsError):
+                os.mknod(
+                    self.root / f"loop{number}", stat.S_IFBLK | MODE, os.makedev(LOOP_MAJOR, number)
+                )
+
+    def converge(self, wanted: Sequence[Wanted], *, force: bool = False) -> Outcome:
+        """Take away what is not wanted and not mounted, then make what is missing.
+
+        Args:
+            force: take away what is mounted as well, as the end of a machine does.
+        """
+        disks = {disk.link: disk for disk in wanted}
+        for link in self._links():
+            disk = disks.get(link.name)
+            if disk is None or link.readlink() != Path(TO_OWN, disk.node):
+                self._take_away(link, force=force)
+        failed: dict[str, str] = {}
+        for disk in wanted:
+            try:
+                self._bring(disk)
+            except OSError as error:
+                failed[disk.serial] = str(error)
+        self._close_unlinked()
+        return Outcome(there=frozenset(map(_serial, self._links())), failed=failed)
+
+    def _bring(self, disk: Wanted) -> None:
+        self.own.mkdir(parents=True, exist_ok=True)
+        self.by_id.mkdir(parents=True, exist_ok=True)
+        node, link = self.own / disk.node, self.by_id / disk.link
+        if link.is_symlink() and link.readlink() != Path(TO_OWN, disk.node):
+            raise OSError(errno.EBUSY, f"{link} leads elsewhere, and that is in use")
+        number = os.makedev(LOOP_MAJOR, disk.number)
+        if not (node.is_block_device() and node.stat().st_rdev == number):
+            node.unlink(missing_ok=True)
+            os.mknod(node, stat.S_IFBLK | MODE, number)
+        held = self._held.get(disk.serial)
+        if held is None or held.disk != disk:
+            self._hold(disk, node)
+        if not link.is_symlink():
+            link.symlink_to(Path(TO_OWN, disk.node))
+
+    def _hold(self, disk: Wanted, node: Path) -> None:
+        """Open the device, and see that it is the one that the server means."""
+        descriptor = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
+        if file_behind(descriptor) != disk.file:
+            os.close(descriptor)
+            raise OSError(errno.ENXIO, f"{disk.node} of this kernel has another file behind it")
+        self._drop(disk.serial)
+        self._held[disk.serial] = _Held(disk=disk, descriptor=descriptor)
+
+    def _take_away(self, link: Path, *, force: bool) -> None:
+        """Remove a link, its node and what we hold of it; one that is mounted stays."""
+        node = self.own / link.readlink().name
+        serial = _serial(link)
+        if not force and _has(node, serial) and _mounted(node):
+            return
+        link.unlink(missing_ok=True)
+        self._drop(serial)
+        if not any(other.readlink().name == node.name for other in self._links()):
+            node.unlink(missing_ok=True)
+
+    def _close_unlinked(self) -> None:
+        """Let go of what somebody else removed from the directories."""
+        linked = {_serial(link) for link in self._links()}
+        for serial in [one for one in self._held if one not in linked]:
+            self._drop(serial)
+
+    def _drop(self, serial: str) -> None:
+        held = self._held.pop(serial, None)
+        if held is not None:
+            os.close(held.descriptor)
+
+    def _links(self) -> Iterator[Path]:
+        try:
+            found = sorted(self.by_id.iterdir())
+        except OSError:
+            return
+        for link in found:
+            if link.is_symlink() and str(link.readlink()).startswith(TO_OWN):
+                yield link
+
+
+def _serial(link: Path) -> str:
+    return link.name.replace("_", "-").rpartition("-")[2]
+
+
+def _has(node: Path, serial: str) -> bool:
+    """Whether the node leads to this disk, and not to one that took the device's number later."""
+    number = node.name.removeprefix("loop")
+    return number.isdigit() and backing_name(int(number)) == f"{serial}{IMAGE_SUFFIX}"
+
+
+def _mounted(node: Path) -> bool:
+    """Whether somebody has the device for itself, as a mount has."""
+    try:
+        os.close(os.open(node, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno == errno.EBUSY
+    return False

@@ -1,0 +1,190 @@
+"""The channel by which agents come: who may, as which machine, and what passes through it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from mockcloud.engine.catalog import TYPES
+from mockcloud.engine.engine import Engine
+from mockcloud.engine.state import Instance
+from mockcloud.hypervisor.agent import AgentHypervisor
+from mockcloud.hypervisor.guests import Report
+
+PATH: Final = "/_agent/v1"
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+"""Containers of one machine read the same one; another after each start of the machine."""
+
+HELLO_S: Final = 10.0
+HEARTBEAT_S: Final = 4.0
+"""A node that is frozen counts as away half of it after a heartbeat that it didn't answer."""
+
+CLOSING_S: Final = 1.0
+"""How long an agent gets to answer the end of its session: a frozen one doesn't."""
+
+DEFAULT_TYPE: Final = "ecs.g6.large"
+
+
+class Refused(Exception):  # noqa: N818 - reads as what is so
+    """This agent can't be a machine of this cloud; the message tells it why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """What an agent says first; zone, region and type may be empty."""
+
+    node: str
+    instance: str
+    zone: str
+    region: str
+    instance_type: str
+    boot_id: str
+
+    @classmethod
+    def parse(cls, told: Mapping[str, Any]) -> Hello:
+        """A hello as it comes.
+
+        Raises:
+            Refused: it is none.
+        """
+        names = [item.name for item in fields(cls)]
+        if not all(isinstance(told.get(name), str) for name in names):
+            raise Refused(f"the first message must tell {', '.join(names)}")
+        return cls(**{name: told[name] for name in names})
+
+
+class Channel:
+    """Serves agents.
+
+    Args:
+        token: what an agent must show; it stands in no address and no log.
+        boot_id: of this machine's kernel.
+    """
+
+    def __init__(
+        self, *, engine: Engine, hypervisor: AgentHypervisor, token: str, boot_id: str
+    ) -> None:
+        self._engine = engine
+        self._hypervisor = hypervisor
+        self._token = token.encode()
+        self._boot_id = boot_id
+        self._open: dict[str, web.WebSocketResponse] = {}
+        self._log = logging.getLogger(__name__)
+
+    def routes(self) -> list[web.RouteDef]:
+        """For the application's router."""
+        return [web.get(PATH, self.serve)]
+
+    async def close(self, app: web.Application) -> None:
+        """Tell all agents that the server ends."""
+        del app
+        for socket in list(self._open.values()):
+            await socket.close(code=WSCloseCode.GOING_AWAY)
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """One agent, for as long as it stays."""
+        scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or not hmac.compare_digest(shown.strip().encode(), self._token):
+            self._log.warning("an agent at %s has a wrong token", request.remote)
+            return web.Response(status=401, text="the token is not this server's")
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, timeout=CLOSING_S)
+        await socket.prepare(request)
+        try:
+            async with asyncio.timeout(HELLO_S):
+                hello = Hello.parse(await socket.receive_json())
+            instance = self._registered(hello)
+        except (Refused, TypeError, ValueError, TimeoutError) as error:
+            self._log.warning("refused the agent at %s: %s", request.remote, error)
+            await socket.send_json({"type": "refused", "reason": str(error)})
+            await socket.close()
+            return socket
+        await self._engine.keep()
+        await self._attend(socket, hello, instance)
+        return socket
+
+    async def _attend(
+        self, socket: web.WebSocketResponse, hello: Hello, instance: Instance
+    ) -> None:
+        former = self._open.get(instance.id)
+        self._open[instance.id] = socket
+        if former is not None:
+            await former.close()
+        self._log.info("node %s is instance %s in %s", hello.node, instance.id, instance.zone)
+        welcome = {
+            "type": "welcome", "instance": instance.id, "zone": instance.zone,
+            "instance_type": instance.type_name,
+        }  # fmt: skip
+        try:
+            await socket.send_json(welcome)
+            now = self._engine.clock.time()
+            async with self._hypervisor.session(instance.id, hello.node, socket.send_json, now=now):
+                await self._listen(socket, instance.id)
+        except ConnectionError as error:
+            self._log.info("node %s went away: %s", hello.node, error)
+        finally:
+            if self._open.get(instance.id) is socket:
+                del self._open[instance.id]
+            self._log.info("node %s is away", hello.node)
+
+    async def _listen(self, socket: web.WebSocketResponse, instance_id: str) -> None:
+        async for message in socket:
+            if message.type is not WSMsgType.TEXT:
+                return
+            with contextlib.suppress(ValueError):
+                self._hypervisor.heard(instance_id, Report.parse(message.json()))
+
+    def _registered(self, hello: Hello) -> Instance:
+        """The machine's record; raises Refused."""
+        engine = self._engine
+        if hello.boot_id != self._boot_id:
+            raise Refused(
+                f"node {hello.node} runs on a kernel of its own (boot {hello.boot_id}, the"
+                f" server's is {self._boot_id}): a loop device of the server can't appear there;"
+                " use nodes that are containers of one machine, as kind's are"
+            )
+        if hello.instance in engine.ended:
+            raise Refused(
+                f"instance {hello.instance} was deleted from the cloud: recreate node {hello.node}"
+            )
+        zone, kind = self._zone(hello), hello.instance_type or DEFAULT_TYPE
+        if kind not in TYPES:
+            raise Refused(f"instance type {kind} is not sold: allowed are {', '.join(TYPES)}")
+        found = engine.instances.get(hello.instance)
+        if found is None:
+            now = engine.clock.time()
+            found = engine.instances[hello.instance] = Instance(
+                id=hello.instance, region=engine.config.region_of(zone), zone=zone,
+                type_name=kind, status="Running", created_at=now, running_since=now,
+            )  # fmt: skip
+        elif not any(engine.disks_on(found.id)):  # who holds disks stays what it was
+            found.zone, found.region, found.type_name = zone, engine.config.region_of(zone), kind
+        found.name = hello.node
+        return found
+
+    def _zone(self, hello: Hello) -> str:
+        """The zone it told, or the first one of its region, or of all."""
+        zones = self._engine.config.zones
+        if hello.region and hello.region not in zones:
+            raise Refused(f"there is no region {hello.region}: allowed are {', '.join(zones)}")
+        zone = hello.zone or zones[hello.region or next(iter(zones))][0]
+        region = self._engine.config.region_of(zone)
+        if not region or hello.region not in ("", region):
+            allowed = ", ".join(zones[hello.region] if hello.region else sum(zones.values(), ()))
+            raise Refused(
+                f"node {hello.node} is in zone {zone}, which no region told has: allowed are"
+                f" {allowed}; label the node, or use --zone"
+            )
+        return zone
+
+
+def this_boot() -> str:
+    """Which start of which kernel this is."""
+    return BOOT_ID.read_text().strip()
