@@ -61,7 +61,7 @@ def test_the_driver_reads_the_file_of_every_example(helm: Helm, file: Path) -> N
 
 
 def test_in_kind_the_driver_calls_the_mock(helm: Helm) -> None:
-    """The endpoint is the mock's Service, with the mock's own key."""
+    """The endpoint is the mock's Service, with the mock's own key and the nodes' own region."""
     rendered = helm.render("diskcsi-kind", namespace="anywhere")
     _, alibaba = filled(config(rendered), "alibaba")
     service = rendered.one("Service", "mockcloud")
@@ -70,7 +70,7 @@ def test_in_kind_the_driver_calls_the_mock(helm: Helm) -> None:
     key = rendered.one("Secret", "-credentials")["stringData"]
     world = tomllib.loads(rendered.one("Secret", "-world")["stringData"]["world.toml"])
     assert [(one["id"], one["secret"]) for one in world["keys"]] == [(key["id"], key["secret"])]
-    assert alibaba.region in world["regions"]
+    assert alibaba.region == next(iter(world["regions"]))
 
 
 def test_an_unknown_setting_is_told_by_the_driver_itself(helm: Helm) -> None:
@@ -92,6 +92,20 @@ def test_the_driver_knows_every_argument_that_it_is_given(
     command, *arguments = driver["args"]
     context = main.commands[command].make_context(command, list(arguments))
     assert context.params["run_node_service"] == str(kind == "DaemonSet").lower()
+
+
+def test_the_mock_knows_every_argument_that_it_is_given(helm: Helm, tmp_path: Path) -> None:
+    """Server and agents: their command line refuses what it doesn't know."""
+    from mockcloud.cli import main as mock  # its own to say
+
+    rendered = helm.render("mockcloud", release="mockcloud", values={"steps": {"attach": "0.5"}})
+    for kind in ("Deployment", "DaemonSet"):
+        command, *arguments = container(rendered.one(kind), "mockcloud")["args"]
+        there = [one.replace("/etc/mockcloud", str(tmp_path)) for one in arguments]
+        for name in ("world/world.toml", "agent/token"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch()
+        mock.commands[command].make_context(command, there)
 
 
 def test_the_mock_starts_with_the_world_that_the_chart_writes(helm: Helm) -> None:

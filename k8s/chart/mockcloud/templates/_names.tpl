@@ -64,7 +64,10 @@ instances = []
 sold_out = {{ toJson .Values.soldOut }}
 
 [regions]
-{{- range $region, $zones := .Values.regions }}
+{{- /* the first one is that of nodes without labels */}}
+{{- $first := required (printf "region is %s, and regions has no zones for it" .Values.region) (get .Values.regions .Values.region) }}
+{{ .Values.region | quote }} = {{ toJson $first }}
+{{- range $region, $zones := omit .Values.regions .Values.region }}
 {{ $region | quote }} = {{ toJson $zones }}
 {{- end }}
 
