@@ -16,7 +16,7 @@ from tests.k8s.charts import REGION, ROOT, Helm, Rendered, container
 pytestmark = pytest.mark.k8s
 
 FILES = [
-    *sorted((ROOT / "k8s" / "values").glob("*.yaml")),
+    *(ROOT / "k8s" / "values" / f"{name}.yaml" for name in ("ack", "self-built", "rainbond")),
     Path(__file__).parent / "values" / "everything-on.yaml",
 ]
 
@@ -50,13 +50,9 @@ def test_settings_of_every_type_arrive_as_they_were_given(helm: Helm) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
-def test_the_driver_reads_the_file_of_every_example(helm: Helm, file: Path) -> None:
+def test_the_driver_reads_the_file_of_every_example_for_alibaba(helm: Helm, file: Path) -> None:
     """No key of it is unknown, no value of it unreadable."""
     told = config(helm.render(files=(file,)))
-    if "alibaba" not in told:
-        pytest.skip(
-            "the example's provider is not installed here: it stands for one of the reader's"
-        )
     assert filled(told, "alibaba")[1].region
 
 
