@@ -25,6 +25,7 @@ import image_wheels
 from image_commands import ROOT, ImageError, need_docker, run
 
 OUTPUT: Final = ROOT / "build/images"
+"""Of contexts and SBOMs, unless another directory is named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +44,6 @@ class Image:
     def dockerfile(self) -> Path:
         """How it is built."""
         return image_base.DOCKERFILES / self.name / "Dockerfile"
-
-    @property
-    def context(self) -> Path:
-        """What its build reads."""
-        return OUTPUT / self.name
-
-    @property
-    def sbom(self) -> Path:
-        """What it is made of."""
-        return OUTPUT / f"{self.name}.sbom.json"
 
     def version(self) -> str:
         """Of the package in it."""
@@ -81,8 +72,9 @@ def command_context(asked: argparse.Namespace) -> None:
     need_docker()
     base = _base(asked)
     for image in _chosen(asked):
-        extra = _fill(asked, image, base, image.context)
-        print(f"{image.context}: for BASE={base}, EXTRA_WHEELS={' '.join(extra)!r}")
+        context = asked.output / image.name
+        extra = _fill(asked, image, base, context)
+        print(f"{context}: for BASE={base}, EXTRA_WHEELS={' '.join(extra)!r}")
 
 
 def command_build(asked: argparse.Namespace) -> None:
@@ -96,8 +88,7 @@ def command_build(asked: argparse.Namespace) -> None:
         _build(asked, image, base)
         _told(began_s, f"image {image.tag(asked)}")
         began_s = time.monotonic()
-        image_sbom.write(image.tag(asked), image.sbom)
-        _told(began_s, f"SBOM {image.sbom.relative_to(ROOT)}")
+        _told(began_s, f"SBOM {_write_sbom(asked, image)}")
     command_sizes(asked)
 
 
@@ -105,20 +96,25 @@ def command_sbom(asked: argparse.Namespace) -> None:
     """Write the SBOMs of images that docker has."""
     need_docker()
     for image in _chosen(asked):
-        image_sbom.write(image.tag(asked), image.sbom)
-        print(image.sbom)
+        print(_write_sbom(asked, image))
 
 
 def command_sizes(asked: argparse.Namespace) -> None:
     """Tell what each image weighs."""
     need_docker()
     for image in _chosen(asked):
-        print(image_sizes.report(image.tag(asked), image_base.packages_of(
-            image.dockerfile.read_text())))  # fmt: skip
+        packages = image_base.packages_of(image.dockerfile.read_text())
+        print(image_sizes.report(image.tag(asked), packages))
 
 
 def _chosen(asked: argparse.Namespace) -> list[Image]:
     return [IMAGES[name] for name in asked.image or IMAGES]
+
+
+def _write_sbom(asked: argparse.Namespace, image: Image) -> Path:
+    target = Path(asked.output, f"{image.name}.sbom.json")
+    image_sbom.write(image.tag(asked), target)
+    return target
 
 
 def _base(asked: argparse.Namespace) -> str:
@@ -139,8 +135,7 @@ def _fill(asked: argparse.Namespace, image: Image, base: str, context: Path) -> 
 
 
 def _build(asked: argparse.Namespace, image: Image, base: str) -> None:
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=OUTPUT) as context:  # two builds may run at once
+    with tempfile.TemporaryDirectory() as context:  # two builds may run at once
         extra = _fill(asked, image, base, Path(context))
         values = {
             "BASE": base,
@@ -183,7 +178,8 @@ def parser() -> argparse.ArgumentParser:
     for name, action in COMMANDS.items():
         command = commands.add_parser(name, help=action.__doc__, description=action.__doc__)
         command.set_defaults(action=action)
-        _debian_options(command)
+        if name in {"base", "build", "context"}:
+            _debian_options(command)
         if name != "base":
             _image_options(command)
         if name in {"build", "context"}:
@@ -205,6 +201,9 @@ def _image_options(command: argparse.ArgumentParser) -> None:
         "--image", action="append", choices=sorted(IMAGES), help="this one only; repeatable"
     )
     command.add_argument("--repository", default="diskcsi", help="the part of a name before NAME")
+    command.add_argument(
+        "--output", type=Path, default=OUTPUT, help="directory of contexts and SBOMs"
+    )
     command.add_argument("--tag", help="instead of the package's version")
 
 
