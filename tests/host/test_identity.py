@@ -72,13 +72,14 @@ def test_a_kind_that_is_switched_off_tells_nothing(root: Path, name: str) -> Non
     ("backing", "link", "target", "serial"),
     [
         ("/disks/one.img", "virtio-one", "loop3", "one"),
+        ("/disks/one.img", "nvme-A_Block_Storage_one", "loop3", "one"),
         ("/disks/one.img", "virtio-one", "loop4", None),
         ("/disks/one.img", "virtio-two", "loop3", None),
         ("/disks/one.raw", "virtio-one", "loop3", None),
         ("/disks/one.img (deleted)", "virtio-one", "loop3", None),
         ("/disks/.img", "virtio-", "loop3", None),
     ],
-    ids=["agree", "other-device", "other-serial", "no-image", "deleted", "no-name"],
+    ids=["agree", "agree-as-nvme", "other-device", "other-serial", "no-image", "deleted", "no-name"],
 )
 def test_a_loop_device_needs_two_facts_that_agree(
     root: Path, backing: str, link: str, target: str, serial: str | None

@@ -71,8 +71,9 @@ class Identity:
             return None
         serial = Path(backing).name.removesuffix(IMAGE_SUFFIX)
         by_id = self.device_root / "disk" / "by-id"
+        ends = (f"-{serial}", f"_{serial}")  # virtio's links, and those that begin with a model
         try:
-            links = [link.name for link in by_id.iterdir() if link.name.endswith(f"-{serial}")]
+            links = [link.name for link in by_id.iterdir() if link.name.endswith(ends)]
         except OSError:
             return None
         return serial if serial and name in self.linked(links) else None
