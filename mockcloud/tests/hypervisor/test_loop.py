@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from account import I1, I2, account
 from mockcloud.hypervisor.base import Busy
-from mockcloud.hypervisor.loop import HypervisorError, LoopHypervisor, loop_missing
+from mockcloud.hypervisor.images import HypervisorError
+from mockcloud.hypervisor.loop import LoopHypervisor, loop_missing
 
 GIB = 1024**3
 PATIENCE_S, LOOK_S = 10.0, 0.02
