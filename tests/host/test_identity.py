@@ -79,7 +79,15 @@ def test_a_kind_that_is_switched_off_tells_nothing(root: Path, name: str) -> Non
         ("/disks/one.img (deleted)", "virtio-one", "loop3", None),
         ("/disks/.img", "virtio-", "loop3", None),
     ],
-    ids=["agree", "agree-as-nvme", "other-device", "other-serial", "no-image", "deleted", "no-name"],
+    ids=[
+        "agree",
+        "agree-as-nvme",
+        "other-device",
+        "other-serial",
+        "no-image",
+        "deleted",
+        "no-name",
+    ],
 )
 def test_a_loop_device_needs_two_facts_that_agree(
     root: Path, backing: str, link: str, target: str, serial: str | None
