@@ -1,4 +1,4 @@
-"""Generate the CSI messages and stubs from `protos/`, or check that the tree holds what they give.
+"""Generate messages and stubs from `protos/`, or check that the tree holds what they give.
 
 python tools/protos.py            write src/diskcsi/_proto
 python tools/protos.py --check    compare; exit status 1 and the differing files otherwise
@@ -17,15 +17,14 @@ import grpc_tools
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorSet
 
 ROOT = Path(__file__).resolve().parent.parent
-PROTO = Path("csi/v1/csi.proto")
+PROTOS = (Path("csi/v1/csi.proto"), Path("pluginregistration/v1/registration.proto"))
 TARGET = ROOT / "src" / "diskcsi" / "_proto"
 SECRET_OPTION = 1059
 """The field option that marks a secret (CSI spec, csi_secret)."""
 
 SECRETS_HEAD = '''"""Fields whose values must never be logged or shown, by message.
 
-Generated from protos/csi/v1/csi.proto by tools/protos.py: the generated messages don't keep the
-mark.
+Generated from protos/ by tools/protos.py: the generated messages don't keep the mark.
 """
 
 from typing import Final
@@ -46,7 +45,7 @@ def generate(target: Path) -> None:
         f"--plugin=protoc-gen-python_betterproto={plugin}",
         f"--python_betterproto_out={target}",
         f"--descriptor_set_out={descriptors}",
-        str(PROTO),
+        *map(str, PROTOS),
     ]  # fmt: skip
     subprocess.run(command, check=True)
     (target / "__init__.py").write_text(PACKAGE_HEAD)
@@ -56,9 +55,10 @@ def generate(target: Path) -> None:
 
 def secrets_module(descriptors: bytes) -> str:
     """The module that lists the secret fields, from a serialized descriptor set."""
-    (file,) = FileDescriptorSet.FromString(descriptors).file
+    files = FileDescriptorSet.FromString(descriptors).file
+    messages = [message for file in files for message in file.message_type]
     lines = [SECRETS_HEAD]
-    for message in sorted(file.message_type, key=lambda message: message.name):
+    for message in sorted(messages, key=lambda message: message.name):
         if names := secret_fields(message):
             told = ", ".join(f'"{name}"' for name in names)
             lines.append(f'    "{message.name}": frozenset({{{told}}}),\n')

@@ -125,7 +125,8 @@ async def _serve(plan: Plan, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> N
                 gc.freeze()  # what was imported stays; no collection needs to look at it again
                 gc.enable()
                 _tell_serving(plan)
-                await stop.wait()
+                async with wiring.registered(parts, tasks):
+                    await stop.wait()
             finally:
                 halves.give_up()
                 plugin.give_up()
@@ -152,3 +153,5 @@ def _tell_serving(plan: Plan) -> None:
         provider=plan.provider.name, controller=settings.run_controller_service,
         node=settings.run_node_service,
     )  # fmt: skip
+    for warning in plan.warnings:
+        logging.logger().warning(warning)

@@ -63,6 +63,12 @@ def _port(text: str) -> int:
     return port
 
 
+def _directory(text: str) -> str:
+    if text and not text.startswith("/"):
+        raise ValueError("allowed is an absolute path")
+    return text.rstrip("/")
+
+
 def _sources(text: str) -> tuple[str, ...]:
     sources = _comma_list(text)
     if not sources or not set(sources) <= set(IDENTITY_SOURCES):
@@ -126,6 +132,35 @@ class Settings:
         env=("KUBELET_ROOT_DIR",),
         help="kubelet's directory; the device it lives on is never touched",
     )
+    registration_dir: str = setting(
+        default="",
+        env=("DISKCSI_REGISTRATION_DIR",),
+        parse=_directory,
+        help="kubelet's plugins_registry, where the node makes itself known; empty: a"
+        " node-driver-registrar does that",
+    )
+    node_labels: bool = setting(
+        default=False,
+        env=("DISKCSI_NODE_LABELS",),
+        help="ask Kubernetes for this node's Node object where the machine has no metadata service;"
+        " needs the permission to get nodes",
+    )
+    kube_node_name: str = setting(
+        default="", env=("KUBE_NODE_NAME",), help="the name of this node's Node object"
+    )
+    kube_api_host: str = setting(
+        default="",
+        env=("KUBERNETES_SERVICE_HOST",),
+        help="Kubernetes' API server; its address stands in every pod's environment",
+    )
+    kube_api_port: int = setting(
+        default=443, env=("KUBERNETES_SERVICE_PORT",), parse=_port, help="its port"
+    )
+    service_account_dir: str = setting(
+        default="/var/run/secrets/kubernetes.io/serviceaccount",
+        parse=_directory,
+        help="the files token and ca.crt, with which Kubernetes is asked",
+    )
     device_root: str = setting(default="/dev", help="where this machine's device nodes are")
     sysfs_root: str = setting(default="/sys", help="where the kernel tells of its devices")
     identity_sources: tuple[str, ...] = setting(
@@ -154,6 +189,15 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.run_controller_service and not self.run_node_service:
             raise ValueError("neither the controller nor the node is served: switch one on")
+        if self.registration_dir and not self.run_node_service:
+            raise ValueError(
+                "registration_dir is for the node, which is not served: leave it out, or set"
+                " run_node_service"
+            )
+        if self.node_labels and self.run_node_service and not self.kube_node_name:
+            raise ValueError(
+                "node_labels needs the node's name: set KUBE_NODE_NAME to the pod's spec.nodeName"
+            )
 
     @property
     def socket_path(self) -> str:
@@ -170,11 +214,16 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What one process serves: the driver's settings, the provider, and the provider's own."""
+    """What one process serves: the driver's settings, the provider, and the provider's own.
+
+    Attributes:
+        warnings: what was asked for in vain, to be told in the log.
+    """
 
     settings: Settings
     provider: AnyProvider
     provider_settings: Any
+    warnings: tuple[str, ...] = ()
 
     @property
     def driver_name(self) -> str:

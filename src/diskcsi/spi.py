@@ -42,6 +42,7 @@ from diskcsi.model.volume import (
     SnapshotSpec,
 )
 from diskcsi.ports.cloud import CallObserver, CloudCall, CloudProvider, NoSnapshots
+from diskcsi.ports.cluster import Cluster, ClusterNode
 from diskcsi.ports.node_facts import NodeFacts, NodeFactsSource
 from diskcsi.ports.provider import SPI_VERSION, DeviceRules, NodeSlots, Provider, Rules
 from diskcsi.ports.settings import setting
@@ -55,6 +56,8 @@ __all__ = [
     "Capability",
     "CloudCall",
     "CloudProvider",
+    "Cluster",
+    "ClusterNode",
     "Denied",
     "DeviceRules",
     "Disk",

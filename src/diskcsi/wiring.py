@@ -7,8 +7,8 @@ what this module names.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -17,6 +17,7 @@ from typing import Final
 from diskcsi.aio.flights import Flights
 from diskcsi.aio.limiter import Priority, Slots
 from diskcsi.aio.locks import KeyedLock
+from diskcsi.aio.looks import SharedLook
 from diskcsi.controller.attach import Attacher
 from diskcsi.controller.create import VolumeCreator
 from diskcsi.controller.delete import VolumeDeleter
@@ -28,6 +29,7 @@ from diskcsi.controller.validate import VolumeValidator
 from diskcsi.edge.controller import ControllerRules, ControllerService
 from diskcsi.edge.identity import PluginFacts
 from diskcsi.edge.node import NodeRules, NodeService
+from diskcsi.edge.registration import Registrar, Registration, RegistrationService, registering
 from diskcsi.edge.server import answers
 from diskcsi.edge.services import Halves
 from diskcsi.host.linux.devices import LinuxDevices
@@ -45,6 +47,7 @@ from diskcsi.node.publish import Publisher
 from diskcsi.node.stage import Stager
 from diskcsi.node.stats import StatsReader
 from diskcsi.ports.cloud import CallObserver, CloudCall, CloudProvider
+from diskcsi.ports.node_facts import NodeFactsSource
 from diskcsi.ports.provider import NodeSlots, Rules
 from diskcsi.settings import NO_HTTP, Plan, Settings, SettingsError
 from diskcsi.telemetry import http, logging
@@ -64,6 +67,7 @@ class Parts:
     halves: Halves
     plugin: PluginFacts
     metrics: Metrics
+    registrar: Registrar | None
 
 
 async def build(
@@ -89,11 +93,11 @@ async def build(
         cloud = await resources.enter_async_context(
             plan.provider.open_cloud(plan.provider_settings, _observer(metrics))
         )
-        checks.append(cloud.check)
+        checks.append(SharedLook(look=cloud.check, tasks=tasks))
     node: NodeRules | None = None
     if settings.run_node_service:
         node = await _node(plan, rules, flights, resources)
-        checks.append(node.informer.info)
+        checks.append(SharedLook(look=node.informer.info, tasks=tasks))
     return Parts(
         halves=Halves(
             controller=ControllerService(
@@ -107,7 +111,41 @@ async def build(
             expand=cloud is None or Capability.EXPAND in cloud.capabilities, check=_all_of(checks)
         ),
         metrics=metrics,
+        registrar=_registrar(plan, node, metrics) if node and settings.registration_dir else None,
     )
+
+
+def _registrar(plan: Plan, node: NodeRules, metrics: Metrics) -> Registrar:
+    settings = plan.settings
+    registration = Registration(
+        path=Path(settings.registration_dir) / f"{plan.driver_name}-reg.sock",
+        refused=metrics.counter(
+            "diskcsi_registration_refusals", "Registrations that kubelet refused."
+        ),
+    )
+    metrics.gauge(
+        "diskcsi_registered", "1 while kubelet knows the driver.",
+        lambda: float(registration.registered),
+    )  # fmt: skip
+    return Registrar(
+        service=RegistrationService(
+            driver=plan.driver_name,
+            endpoint=Path(settings.socket_path),
+            registration=registration,
+        ),
+        registration=registration,
+        useful=node.informer.info,
+    )
+
+
+@asynccontextmanager
+async def registered(parts: Parts, tasks: asyncio.TaskGroup) -> AsyncIterator[None]:
+    """Keep the node registered with kubelet while the block runs, if that is ours to do."""
+    if parts.registrar is None:
+        yield
+        return
+    async with registering(parts.registrar, tasks):
+        yield
 
 
 async def serve_http(settings: Settings, parts: Parts, resources: AsyncExitStack) -> None:
@@ -123,7 +161,12 @@ async def serve_http(settings: Settings, parts: Parts, resources: AsyncExitStack
         port=settings.metrics_port,
         metrics=parts.metrics,
         healthy=lambda: answers(Path(settings.socket_path)),
-        ready=parts.plugin.check,
+        ready=_all_of(
+            [
+                parts.plugin.check,
+                *([parts.registrar.registration.check] if parts.registrar else []),
+            ]
+        ),
     )
     try:
         port = await resources.enter_async_context(serving)
@@ -168,7 +211,7 @@ def _controller(  # noqa: PLR0917 - one caller, right above
 
 async def _node(plan: Plan, rules: Rules, flights: Flights, stack: AsyncExitStack) -> NodeRules:
     settings = plan.settings
-    source = await stack.enter_async_context(plan.provider.node_facts(plan.provider_settings))
+    source = await stack.enter_async_context(await _facts_source(plan, stack))
     devices = LinuxDevices(
         identity=Identity(
             device_root=Path(settings.device_root),
@@ -213,6 +256,36 @@ async def _node(plan: Plan, rules: Rules, flights: Flights, stack: AsyncExitStac
             max_volumes=settings.max_volumes_per_node,
         ),
     )
+
+
+async def _facts_source(
+    plan: Plan, stack: AsyncExitStack
+) -> AbstractAsyncContextManager[NodeFactsSource]:
+    settings, provider = plan.settings, plan.provider
+    if not settings.node_labels:
+        return provider.node_facts(plan.provider_settings)
+    if provider.node_facts_in_cluster is None:
+        logging.logger().warning(
+            "node_labels has no effect: this provider knows no node by its Node object",
+            provider=provider.name,
+        )
+        return provider.node_facts(plan.provider_settings)
+    if not settings.kube_api_host:
+        raise SettingsError(
+            "node_labels needs the address of Kubernetes: set KUBERNETES_SERVICE_HOST and"
+            " KUBERNETES_SERVICE_PORT, which every pod has"
+        )
+    from diskcsi.cluster.client import open_cluster  # late: few nodes need it
+
+    cluster = await stack.enter_async_context(
+        open_cluster(
+            host=settings.kube_api_host,
+            port=settings.kube_api_port,
+            account=Path(settings.service_account_dir),
+            node_name=settings.kube_node_name,
+        )
+    )
+    return provider.node_facts_in_cluster(plan.provider_settings, cluster)
 
 
 def _slots(told: NodeSlots) -> Slots[NodeId]:

@@ -17,6 +17,7 @@ from grpclib.exceptions import GRPCError
 
 from diskcsi._proto.csi import v1
 from diskcsi.edge.server import SocketInUse, answers
+from diskcsi.model.errors import Unreachable
 from tests.edge.sockets import Controller, Served, served_by, serving, until
 
 CREATE = v1.CreateVolumeRequest(name="a")
@@ -101,7 +102,9 @@ async def test_who_serves_it_still_answers(listening: Path) -> None:
     """The refusal took nothing from it."""
     with pytest.raises(SocketInUse):
         await says_who_it_is(listening)
-    await answers(listening)
+    _, writer = await asyncio.open_unix_connection(listening)
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_a_file_that_is_no_socket_is_not_removed(tmp_path: Path) -> None:
@@ -127,10 +130,32 @@ async def test_afterwards_the_socket_is_gone(tmp_path: Path) -> None:
     assert not served.path.exists()
 
 
-async def test_a_socket_without_a_server_does_not_answer(stale: Path) -> None:
+async def test_a_server_answers_on_its_own_socket(tmp_path: Path) -> None:
     """It is how the process checks itself."""
-    with pytest.raises(ConnectionRefusedError):
+    async with serving(tmp_path / "s", served_by()) as served:
+        await answers(served.path)
+
+
+async def test_a_socket_without_a_server_does_not_answer(stale: Path) -> None:
+    """The reason names it."""
+    with pytest.raises(Unreachable, match=str(stale)):
         await answers(stale)
+
+
+async def test_a_socket_whose_file_is_gone_does_not_answer(tmp_path: Path) -> None:
+    """Whoever has a connection goes on, and nobody gets a new one."""
+    async with serving(tmp_path / "s", served_by()) as served:
+        await answers(served.path)
+        served.path.unlink()
+        with pytest.raises(Unreachable, match="nothing answers"):
+            await answers(served.path)
+
+
+async def test_a_server_that_drains_answers(tmp_path: Path) -> None:
+    """A refusal is an answer: a supervisor must not shoot what is about to end well."""
+    async with serving(tmp_path / "s", served_by()) as served:
+        served.guard.close_gate()
+        await answers(served.path)
 
 
 class Drain:

@@ -1,7 +1,6 @@
 """Fields whose values must never be logged or shown, by message.
 
-Generated from protos/csi/v1/csi.proto by tools/protos.py: the generated messages don't keep the
-mark.
+Generated from protos/ by tools/protos.py: the generated messages don't keep the mark.
 """
 
 from typing import Final

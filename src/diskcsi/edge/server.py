@@ -16,12 +16,16 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from grpclib.client import Channel
 from grpclib.events import RecvRequest, listen
+from grpclib.exceptions import GRPCError, StreamTerminatedError
 from grpclib.server import Server
 
+from diskcsi._proto.csi import v1
 from diskcsi.edge.guard import Guard
 from diskcsi.edge.services import Served, Service
 from diskcsi.edge.wire import CheckedCodec
+from diskcsi.model.errors import Unreachable
 from diskcsi.telemetry.logging import logger
 
 TRAILER_TURNS: Final = 10
@@ -52,7 +56,7 @@ async def serving(
     # grpclib answers a path it doesn't know without a content type; it offers no other way in
     server._mapping = Served(server._mapping)  # noqa: SLF001
     listen(server, RecvRequest, guard.listen)
-    await server.start(sock=_bound(path))
+    await server.start(sock=bound(path))
     try:
         yield
     finally:
@@ -62,10 +66,22 @@ async def serving(
 
 
 async def answers(path: Path) -> None:
-    """Prove that somebody listens on the socket; raises OSError when nobody does."""
-    _, writer = await asyncio.open_unix_connection(path)
-    writer.close()
-    await writer.wait_closed()
+    """Prove that the driver answers a call on its socket, over a connection of its own.
+
+    A kept connection would live on when the socket's file is gone, which is what callers need.
+
+    Raises:
+        Unreachable: nothing answers there; the message names the socket.
+    """
+    channel = Channel(path=str(path))
+    try:
+        await v1.IdentityStub(channel).get_plugin_info(v1.GetPluginInfoRequest())
+    except (OSError, StreamTerminatedError) as error:
+        raise Unreachable(f"nothing answers on the driver's own socket {path}: {error}") from error
+    except GRPCError:
+        return  # an answer all the same: it drains, or can't start, which others tell
+    finally:
+        channel.close()
 
 
 async def _drain(server: Server, guard: Guard, drain_s: float) -> None:
@@ -75,6 +91,11 @@ async def _drain(server: Server, guard: Guard, drain_s: float) -> None:
             await guard.wait_idle()
     except TimeoutError:
         logger().warning("calls still run at the end of the grace", running=guard.running)
+    await closed(server)
+
+
+async def closed(server: Server) -> None:
+    """Let the last answers leave, and close."""
     for _ in range(TRAILER_TURNS):
         await asyncio.sleep(0)
     server.close()
@@ -83,8 +104,15 @@ async def _drain(server: Server, guard: Guard, drain_s: float) -> None:
             await server.wait_closed()
 
 
-def _bound(path: Path) -> socket.socket:
-    """A listening socket that only this user may connect to, from its first moment on."""
+def bound(path: Path) -> socket.socket:
+    """A listening socket that only this user may connect to, from its first moment on.
+
+    A stale one is replaced, and the directory made.
+
+    Raises:
+        SocketInUse: another process serves there, or something else stands there.
+        OSError: the socket can't be made; the message names it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -10,6 +10,7 @@ from diskcsi.node.paths import is_staging
 from diskcsi.node.requests import Info
 from diskcsi.ports.host import BlockDevices, KubeletRecords, Mounts
 from diskcsi.ports.node_facts import NodeFacts, NodeFactsSource
+from diskcsi.telemetry.logging import logger
 
 
 class NodeInformer:
@@ -42,15 +43,28 @@ class NodeInformer:
         self._segments = segments
         self._volume_limit = volume_limit
         self._max_volumes = max_volumes
+        self._told: NodeFacts | None = None
 
     async def info(self) -> Info:
         """The node's facts, read now."""
         facts = await self._source.facts()
+        self._tell(facts)
         return Info(
             node_id=facts.node_id,
             segments=self._segments(facts),
             max_volumes=self._max_volumes or await self._limit(facts),
         )
+
+    def _tell(self, facts: NodeFacts) -> None:
+        """Log who this node is, and by whom, when that is new."""
+        former = self._told
+        self._told = facts
+        if former is None or _identity(former) != _identity(facts):
+            not_used = {"not_used": facts.passed_over} if facts.passed_over else {}
+            logger().info(
+                "this node is known", instance=facts.node_id, zone=facts.zone, region=facts.region,
+                by=facts.source or "provider", **not_used,
+            )  # fmt: skip
 
     async def _limit(self, facts: NodeFacts) -> int:
         """What is left for volumes once the disks of other hands are counted off; 0: unknown.
@@ -81,3 +95,7 @@ class NodeInformer:
     async def _recorded(self) -> set[str]:
         """Serials of disks that kubelet is about to stage again, after the machine's restart."""
         return {self._serial(volume_id, {}) for volume_id in await self._records.staged()}
+
+
+def _identity(facts: NodeFacts) -> tuple[str, ...]:
+    return facts.node_id, facts.zone, facts.region, facts.source

@@ -1,8 +1,8 @@
-"""Who and where this node is: told by the cloud's metadata service, or by settings."""
+"""Who and where this node is: told by the cloud's metadata, the Node object, or settings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from diskcsi.model.ids import NodeId
@@ -16,6 +16,8 @@ class NodeFacts:
         instance_type: the cloud's name of the machine's type; empty when unknown.
         attached_serials: serials of every disk that the cloud attached to this machine, ours
             or not; None when the source can't tell.
+        source: who told them, for the log, such as `metadata service`.
+        passed_over: why others that come first did not, for the log; empty when none does.
     """
 
     node_id: NodeId
@@ -23,6 +25,8 @@ class NodeFacts:
     region: str
     instance_type: str = ""
     attached_serials: frozenset[str] | None = None
+    source: str = field(default="", compare=False)
+    passed_over: str = field(default="", compare=False)
 
 
 class NodeFactsSource(Protocol):

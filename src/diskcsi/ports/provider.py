@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # a provider is loaded before the socket answers; the rules' 
     from diskcsi.model.topology import Segments, TopologyKeys
     from diskcsi.model.volume import Disk
     from diskcsi.ports.cloud import CallObserver, CloudProvider
+    from diskcsi.ports.cluster import Cluster
     from diskcsi.ports.node_facts import NodeFacts, NodeFactsSource
 
 SPI_VERSION: Final = 1
@@ -104,7 +105,10 @@ class Provider(Generic[SettingsT]):
         rules: from settings to what the rules need; raises ValueError on a bad setting.
         open_cloud: opens the cloud for the controller; tells the observer of every call. It
             does no call itself: a cloud that can't be reached must not stop the start.
-        node_facts: where a node's facts come from; the settings' own words win.
+        node_facts: where a node's facts come from: metadata first, then settings.
+        node_facts_in_cluster: the same with the Node object in between; called in place of
+            `node_facts` where the operator lets the node read it. None: this cloud puts nothing
+            there that tells a node.
     """
 
     spi_version: int
@@ -114,6 +118,9 @@ class Provider(Generic[SettingsT]):
     rules: Callable[[SettingsT], Rules]
     open_cloud: Callable[[SettingsT, CallObserver], AbstractAsyncContextManager[CloudProvider]]
     node_facts: Callable[[SettingsT], AbstractAsyncContextManager[NodeFactsSource]]
+    node_facts_in_cluster: (
+        Callable[[SettingsT, Cluster], AbstractAsyncContextManager[NodeFactsSource]] | None
+    ) = None
 
 
 AnyProvider = Provider[Any]

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 RPC_BUCKETS_S = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 150, 300)
@@ -24,6 +31,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)  # memory, open files, processor time
         self._rpcs = Counter(
             "csi_grpc_execution_count", "CSI calls that ended.",
             ("method", "type", "code"), registry=self._registry,
@@ -63,6 +71,10 @@ class Metrics:
     def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """A number that is read whenever somebody asks for the metrics."""
         Gauge(name, help_text, registry=self._registry).set_function(read)
+
+    def counter(self, name: str, help_text: str) -> Callable[[], None]:
+        """A number that only grows; what is returned raises it by one."""
+        return Counter(name, help_text, registry=self._registry).inc
 
     def render(self) -> bytes:
         """Every number in Prometheus' text format."""

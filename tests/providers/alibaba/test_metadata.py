@@ -11,11 +11,12 @@ from diskcsi.model.ids import NodeId
 from diskcsi.ports.node_facts import NodeFacts
 from diskcsi.providers.alibaba import ALIBABA
 from diskcsi.providers.alibaba.cloud import EcsCloud
-from diskcsi.providers.alibaba.metadata import PAUSE_S, TRIES, MetadataFacts
+from diskcsi.providers.alibaba.facts import FactsInOrder, facts_of, told_by
+from diskcsi.providers.alibaba.metadata import PAUSE_S, TRIES, Metadata
 from diskcsi.providers.alibaba.settings import AlibabaSettings
 from tests.providers.alibaba.support import NODE, Answer, disk_spec, scripted
 
-SourceOf = Callable[[AlibabaSettings], MetadataFacts]
+SourceOf = Callable[[AlibabaSettings], FactsInOrder]
 
 TOKEN = Answer(body="token-1")
 NOT_FOUND = Answer(status=404, body="<html>404 - Not Found</html>")
@@ -28,8 +29,12 @@ def source_of(http: aiohttp.ClientSession, pauses: list[float]) -> SourceOf:
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    def make(settings: AlibabaSettings) -> MetadataFacts:
-        return MetadataFacts(http=http, settings=settings, pause=pause)
+    def make(settings: AlibabaSettings) -> FactsInOrder:
+        metadata = Metadata(
+            http=http, url=settings.metadata_url, patient=bool(told_by(settings).missing),
+            pause=pause,
+        )  # fmt: skip
+        return facts_of(settings, metadata=metadata, cluster=None)
 
     return make
 
@@ -62,8 +67,10 @@ async def test_the_disks_of_a_machine_are_told_as_they_come_and_go(
     assert after - before == {volume_id.removeprefix("d-")}
 
 
-async def test_the_settings_word_wins(world: Cloud, source_of: SourceOf) -> None:
-    """The service is asked for the rest."""
+async def test_the_machines_own_word_wins_over_the_settings(
+    world: Cloud, source_of: SourceOf
+) -> None:
+    """The file that all nodes share can't be right about each; its cloud can't be wrong."""
     settings = AlibabaSettings(
         metadata_url=service(world), nodeid="i-mine", zone="z-1", region="cn-beijing",
         instance_type="ecs.mine",
@@ -71,8 +78,18 @@ async def test_the_settings_word_wins(world: Cloud, source_of: SourceOf) -> None
     facts = await source_of(settings).facts()
 
     assert (facts.node_id, facts.zone, facts.region, facts.instance_type) == (
-        "i-mine", "z-1", "cn-beijing", "ecs.mine",
+        NODE, "cn-hangzhou-g", "cn-hangzhou", "ecs.g6.large",
     )  # fmt: skip
+
+
+async def test_the_settings_tell_what_the_service_does_not(source_of: SourceOf) -> None:
+    """A type that is not told limits how many volumes the node takes."""
+    answers = [TOKEN, NOT_FOUND, *[Answer(body="x")] * 3, NOT_FOUND]
+    async with scripted(answers) as api:
+        settings = AlibabaSettings(metadata_url=api.url, instance_type="ecs.mine")
+        facts = await source_of(settings).facts()
+
+    assert (facts.node_id, facts.instance_type) == ("x", "ecs.mine")
 
 
 async def test_a_token_is_fetched_first_and_sent_with_every_question(source_of: SourceOf) -> None:

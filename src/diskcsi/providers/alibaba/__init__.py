@@ -11,6 +11,7 @@ from diskcsi.providers.alibaba.settings import AlibabaSettings
 
 if TYPE_CHECKING:
     from diskcsi.ports.cloud import CallObserver, CloudProvider
+    from diskcsi.ports.cluster import Cluster
     from diskcsi.ports.node_facts import NodeFactsSource
 
 # What follows imports late: the socket answers before any of it is needed.
@@ -34,9 +35,19 @@ async def _open_cloud(
 
 @asynccontextmanager
 async def _node_facts(settings: AlibabaSettings) -> AsyncIterator[NodeFactsSource]:
-    from diskcsi.providers.alibaba.metadata import open_facts
+    from diskcsi.providers.alibaba.facts import open_facts
 
     async with open_facts(settings) as source:
+        yield source
+
+
+@asynccontextmanager
+async def _node_facts_in_cluster(
+    settings: AlibabaSettings, cluster: Cluster
+) -> AsyncIterator[NodeFactsSource]:
+    from diskcsi.providers.alibaba.facts import open_facts
+
+    async with open_facts(settings, cluster) as source:
         yield source
 
 
@@ -48,4 +59,5 @@ ALIBABA: Final = Provider(
     rules=_rules,
     open_cloud=_open_cloud,
     node_facts=_node_facts,
+    node_facts_in_cluster=_node_facts_in_cluster,
 )

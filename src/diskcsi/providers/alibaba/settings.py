@@ -193,12 +193,23 @@ class AlibabaSettings:
         env=("ALIBABA_CLOUD_NO_ECS_METADATA",),
         help="never ask the machine's metadata service",
     )
-    nodeid: str = setting(default="", help="this machine's instance id; by default from metadata")
+    nodeid: str = setting(
+        default="", help="this machine's instance id, where neither metadata nor the Node tells it"
+    )
     zone: str = setting(
-        default="", env=("ZONE_ID",), help="this machine's zone; by default from metadata"
+        default="",
+        env=("ZONE_ID",),
+        help="this machine's zone, where neither metadata nor the Node tells it",
     )
     instance_type: str = setting(
-        default="", env=("INSTANCE_TYPE",), help="this machine's type; by default from metadata"
+        default="",
+        env=("INSTANCE_TYPE",),
+        help="this machine's type, where neither metadata nor the Node tells it",
+    )
+    node_id_label: str = setting(
+        default="",
+        env=("NODE_LABEL_ECS_ID_KEY",),
+        help="a label of Nodes that holds the instance id; before spec.providerID where it is given",
     )
 
     def __post_init__(self) -> None:

@@ -1,0 +1,1 @@
+"""The Kubernetes API behind `ports/cluster.py`: a light client, imported on first use."""

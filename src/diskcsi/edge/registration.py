@@ -1,0 +1,213 @@
+"""The plug-in makes itself known to kubelet, which needs no helper beside it.
+
+Kubelet watches a directory. Of each socket that appears there it asks who it is, calls NodeGetInfo
+on the driver's own socket, and then tells what became of it; after its own restart it finds the
+socket by itself (kubelet's plug-in registration, version 1). Only a socket that appears makes it
+ask again. So one that was lost is made anew, and after a refusal it is made anew as well, each time
+later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from grpclib.server import Server
+
+from diskcsi._proto import pluginregistration as wire
+from diskcsi.aio.backoff import backoff
+from diskcsi.edge.server import SocketInUse, bound, closed
+from diskcsi.edge.wire import CheckedCodec
+from diskcsi.model.errors import DiskError, Unreachable
+from diskcsi.telemetry.logging import logger
+
+KIND: Final = "CSIPlugin"
+VERSIONS: Final = ("1.0.0",)
+"""What kubelet knows a CSI driver by, and the version of CSI that it asks for."""
+
+LOOK_S: Final = 1.0
+"""Between two looks whether the socket is still there: one look is one `stat`, and a pod that waits
+for the driver can wait a second."""
+
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 30.0
+"""Between two attempts; kubelet itself waits up to two minutes after refusing several times."""
+
+FileId = tuple[int, int]
+"""Device and inode: of a socket that is open no other file can get them."""
+
+
+class Registration:
+    """What became of it, as kubelet told.
+
+    Args:
+        refused: told of every refusal, to count them.
+    """
+
+    def __init__(self, *, path: Path, refused: Callable[[], None] = lambda: None) -> None:
+        self.path = path
+        self.changed = asyncio.Event()
+        self._refused = refused
+        self._reason = "the driver's own start has not come so far"
+
+    @property
+    def registered(self) -> bool:
+        """Whether kubelet knows the driver now."""
+        return not self._reason
+
+    async def check(self) -> None:
+        """Return when kubelet knows the driver.
+
+        Raises:
+            Unreachable: it doesn't, and why.
+        """
+        if self._reason:
+            raise Unreachable(f"not registered with kubelet: {self._reason}")
+
+    def wait_for(self, reason: str) -> None:
+        """It isn't registered now, for this reason."""
+        self._reason = reason
+
+    def told(self, *, registered: bool, words: str) -> None:
+        """Kubelet's answer."""
+        if registered:
+            if self._reason:
+                logger().info("registered with kubelet", socket=str(self.path))
+            self._reason = ""
+        else:
+            self._reason = f"kubelet refused it: {words or 'it does not say why'}"
+            self._refused()
+            logger().error("kubelet refused the registration", error=words, socket=str(self.path))
+        self.changed.set()
+
+
+class RegistrationService(wire.RegistrationBase):
+    """What kubelet asks on the registration socket."""
+
+    def __init__(self, *, driver: str, endpoint: Path, registration: Registration) -> None:
+        self._driver = driver
+        self._endpoint = endpoint
+        self._registration = registration
+
+    async def get_info(self, info_request: wire.InfoRequest) -> wire.PluginInfo:  # noqa: ARG002
+        """Who the driver is, and where kubelet calls it."""
+        return wire.PluginInfo(
+            type=KIND,
+            name=self._driver,
+            endpoint=str(self._endpoint),
+            supported_versions=list(VERSIONS),
+        )
+
+    async def notify_registration_status(
+        self, registration_status: wire.RegistrationStatus
+    ) -> wire.RegistrationStatusResponse:
+        """Whether kubelet took it."""
+        self._registration.told(
+            registered=registration_status.plugin_registered, words=registration_status.error
+        )
+        return wire.RegistrationStatusResponse()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registrar:
+    """Keeps the driver registered for as long as it runs.
+
+    Attributes:
+        useful: returns when the driver can tell who this node is; raises while it can't, and
+            kubelet would be refused.
+        look_s: seconds between two looks at the socket.
+        first_pause_s: seconds before the second attempt; each later pause is twice as long.
+    """
+
+    service: RegistrationService
+    registration: Registration
+    useful: Callable[[], Awaitable[object]]
+    random: Random = field(default_factory=Random)
+    look_s: float = LOOK_S
+    first_pause_s: float = FIRST_PAUSE_S
+
+    async def run(self) -> None:
+        """Offer the driver to kubelet, again and again, until cancelled; then the socket is gone."""
+        while True:
+            async for _ in self._attempts():
+                await self._until_useful()
+                if await self._offered():
+                    break
+
+    def _attempts(self) -> AsyncIterator[int]:
+        return backoff(first_s=self.first_pause_s, max_s=LONGEST_PAUSE_S, random=self.random)
+
+    async def _until_useful(self) -> None:
+        told = ""
+        async for _ in self._attempts():
+            try:
+                await self.useful()
+            except (DiskError, OSError) as error:
+                reason = str(error) or type(error).__name__
+                self.registration.wait_for(reason)
+                if reason != told:
+                    logger().warning("not registered yet", reason=reason)
+                told = reason
+            else:
+                return
+
+    async def _offered(self) -> bool:
+        """Serve until the socket is lost, or kubelet refuses; whether it was not refused."""
+        path, changed = self.registration.path, self.registration.changed
+        changed.clear()
+        self.registration.wait_for(
+            f"kubelet has not called {path} so far; it watches {path.parent}"
+        )
+        try:
+            async with self._serving(path) as own:
+                while True:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(self.look_s):
+                            await changed.wait()
+                    if changed.is_set() and not self.registration.registered:
+                        return False
+                    changed.clear()
+                    if _file_id(path) != own:
+                        logger().warning("the registration socket is lost", socket=str(path))
+                        return True
+        except (SocketInUse, OSError) as error:
+            self.registration.wait_for(str(error))
+            logger().warning("not registered yet", reason=str(error))
+            return False
+
+    @asynccontextmanager
+    async def _serving(self, path: Path) -> AsyncIterator[FileId | None]:
+        server = Server([self.service], codec=CheckedCodec(decoded=lambda message: None))  # noqa: ARG005
+        await server.start(sock=bound(path))
+        own = _file_id(path)
+        try:
+            yield own
+        finally:
+            if _file_id(path) == own:  # else another's
+                path.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment, on a local filesystem
+            await closed(server)
+
+
+def _file_id(path: Path) -> FileId | None:
+    """Which file stands there; None: none that can be seen."""
+    try:
+        told = path.lstat()
+    except OSError:
+        return None
+    return told.st_dev, told.st_ino
+
+
+@asynccontextmanager
+async def registering(registrar: Registrar, tasks: asyncio.TaskGroup) -> AsyncIterator[None]:
+    """Keep the driver registered while the block runs; at its end the socket is gone."""
+    task = tasks.create_task(registrar.run(), name="registration")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
