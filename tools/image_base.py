@@ -19,8 +19,6 @@ PUBLISHED: Final = "python:3.13-slim-bookworm"
 
 SUITE: Final = "bookworm"
 NAME: Final = "diskcsi/base:debian-12"
-MIRROR: Final = "http://deb.debian.org/debian"
-SECURITY_MIRROR: Final = "http://deb.debian.org/debian-security"
 SCRIPT: Final = ROOT / "k8s/images/base/make-root"
 DOCKERFILES: Final = ROOT / "k8s/images"
 
@@ -29,6 +27,21 @@ ASK_PYTHON: Final = (
     "print(json.dumps([*sys.version_info[:2], platform.machine(),"
     " os.confstr('CS_GNU_LIBC_VERSION')]))"
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debian:
+    """Where Debian's packages come from.
+
+    Attributes:
+        mirror: of the distribution; proxies are debootstrap's own business (`http_proxy`).
+        security_mirror: of its security updates.
+        fresh: whether the base is made again, for the updates since it was made.
+    """
+
+    mirror: str = "http://deb.debian.org/debian"
+    security_mirror: str = "http://deb.debian.org/debian-security"
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +86,7 @@ def recipe(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
-def ensure_debian(*, mirror: str = MIRROR, security_mirror: str = SECURITY_MIRROR) -> str:
+def ensure_debian(debian: Debian) -> str:
     """The name of the base made of Debian's packages; made unless the cache or docker has it.
 
     Its tag ends with the hash of its recipe; `NAME` is the last one made.
@@ -84,16 +97,16 @@ def ensure_debian(*, mirror: str = MIRROR, security_mirror: str = SECURITY_MIRRO
     packages = base_packages()
     made_by = recipe(SCRIPT.read_text(), SUITE, packages, platform.machine())
     name = f"{NAME}-{made_by}"
-    if not holds("docker", "image", "inspect", name):
+    if debian.fresh or not holds("docker", "image", "inspect", name):
         archive = cache_directory() / "images" / f"base-{made_by}.tar"
-        if not archive.exists():
-            _make(archive, packages, mirror, security_mirror)
+        if debian.fresh or not archive.exists():
+            _make(archive, packages, debian)
         run("docker", "import", archive, name)
     run("docker", "tag", name, NAME)
     return name
 
 
-def _make(archive: Path, packages: tuple[str, ...], mirror: str, security_mirror: str) -> None:
+def _make(archive: Path, packages: tuple[str, ...], debian: Debian) -> None:
     if os.geteuid() != 0:
         raise ImageError(
             f"only root can make a base of Debian's packages: run it as root, or name an image"
@@ -105,23 +118,24 @@ def _make(archive: Path, packages: tuple[str, ...], mirror: str, security_mirror
         mountpoint.mkdir()
         run(
             "unshare", "--mount", "--propagation", "private", "sh", SCRIPT,
-            mountpoint, unfinished, SUITE, mirror, security_mirror, ",".join(packages),
+            mountpoint, unfinished, SUITE, debian.mirror, debian.security_mirror,
+            ",".join(packages),
         )  # fmt: skip
         unfinished.rename(archive)
 
 
-def choose(wanted: str, *, mirror: str, security_mirror: str) -> str:
+def choose(wanted: str, debian: Debian) -> str:
     """The base by the word on the command line: an image's name, `debian`, or `auto`.
 
     `auto` is the published one where docker has it or can pull it, else Debian's packages.
     """
     if wanted == "debian":
-        return ensure_debian(mirror=mirror, security_mirror=security_mirror)
+        return ensure_debian(debian)
     name = PUBLISHED if wanted == "auto" else wanted
     if holds("docker", "image", "inspect", name) or holds("docker", "pull", "--quiet", name):
         return name
     if wanted == "auto":
-        return ensure_debian(mirror=mirror, security_mirror=security_mirror)
+        return ensure_debian(debian)
     raise ImageError(f"docker has no image {name} and can't pull it; --base debian needs none")
 
 

@@ -64,7 +64,7 @@ IMAGES: Final = {
 def command_base(asked: argparse.Namespace) -> None:
     """Make the base of Debian's packages."""
     need_docker()
-    print(image_base.ensure_debian(mirror=asked.mirror, security_mirror=asked.security_mirror))
+    print(image_base.ensure_debian(_debian(asked)))
 
 
 def command_context(asked: argparse.Namespace) -> None:
@@ -114,11 +114,17 @@ def _chosen(asked: argparse.Namespace) -> list[Image]:
 def _write_sbom(asked: argparse.Namespace, image: Image) -> Path:
     target = Path(asked.output, f"{image.name}.sbom.json")
     image_sbom.write(image.tag(asked), target)
-    return target
+    return target.relative_to(ROOT) if target.is_relative_to(ROOT) else target
+
+
+def _debian(asked: argparse.Namespace) -> image_base.Debian:
+    return image_base.Debian(
+        mirror=asked.mirror, security_mirror=asked.security_mirror, fresh=asked.fresh
+    )
 
 
 def _base(asked: argparse.Namespace) -> str:
-    return image_base.choose(asked.base, mirror=asked.mirror, security_mirror=asked.security_mirror)
+    return image_base.choose(asked.base, _debian(asked))
 
 
 def _fill(asked: argparse.Namespace, image: Image, base: str, context: Path) -> list[str]:
@@ -151,7 +157,7 @@ def _build(asked: argparse.Namespace, image: Image, base: str) -> None:
         ]
         network = ["--network", asked.network] if asked.network else []
         run(
-            "docker", "build", "--file", image.dockerfile, "--tag", image.tag(asked),
+            "docker", "build", "--force-rm", "--file", image.dockerfile, "--tag", image.tag(asked),
             *network, *arguments, context,
         )  # fmt: skip
 
@@ -188,11 +194,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _debian_options(command: argparse.ArgumentParser) -> None:
+    usual = image_base.Debian()
     command.add_argument(
-        "--mirror", default=image_base.MIRROR, help="of Debian, for a base of its packages"
+        "--mirror", default=usual.mirror, help="of Debian, for a base of its packages"
     )
     command.add_argument(
-        "--security-mirror", default=image_base.SECURITY_MIRROR, help="of Debian's security updates"
+        "--security-mirror", default=usual.security_mirror, help="of Debian's security updates"
+    )
+    command.add_argument(
+        "--fresh", action="store_true", help="make that base again, with the updates of today"
     )
 
 

@@ -7,8 +7,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import image_base
 import images
 import pytest
+from image_commands import ImageError, run
 from mockcloud.hypervisor import loop
 
 from diskcsi.host.linux.filesystems import DEFAULT_OPTIONS
@@ -148,3 +150,25 @@ def test_the_sbom_names_what_python_imports_and_what_debian_installed(driver: Bu
     document = json.loads((driver.output / "diskcsi.sbom.json").read_text())
     names = {component["name"] for component in document["components"]}
     assert {"grpclib", "diskcsi-folder", "e2fsprogs", "libc6"} <= names
+
+
+def test_an_exchanged_wheel_ends_the_build(docker: None, tmp_path: Path) -> None:
+    """What is installed is what the lock file names, whatever lies in the context."""
+    base = image_base.choose("auto", image_base.Debian())
+    images.main(["context", "--base", base, "--image", "mockcloud", "--output", str(tmp_path)])
+    context = tmp_path / "mockcloud"
+    (wheel,) = context.glob("wheels/click-*.whl")
+    with wheel.open("ab") as opened:
+        opened.write(b"more")
+    dockerfile = images.IMAGES["mockcloud"].dockerfile
+    with pytest.raises(ImageError, match="DO NOT MATCH THE HASHES"):
+        run(
+            "docker",
+            "build",
+            "--force-rm",
+            "--file",
+            dockerfile,
+            "--build-arg",
+            f"BASE={base}",
+            context,
+        )
