@@ -82,15 +82,9 @@ async def serving(
     auth = Authenticator(
         keys={key.id: key for key in config.keys}, now=lambda: utc(engine.clock.time())
     )
-    gateway = Gateway(
-        auth=auth,
-        actions=frozenset(ACTIONS),
-        act=Actor(engine=engine).act,
-        faults=faults,
-        log=calls,
-    )
+    app = _application(engine, auth, faults, calls, _channel(engine, agent_token))
     runner = web.AppRunner(
-        _application(engine, gateway, faults, calls, _channel(engine, agent_token)),
+        app,
         access_log=None,
         max_line_size=MAX_LINE_BYTES,
         max_field_size=MAX_LINE_BYTES,
@@ -104,13 +98,8 @@ async def serving(
             if memory is not None:
                 running.append(tasks.create_task(memory.keep_forever(engine)))
             try:
-                yield Cloud(
-                    engine=engine,
-                    faults=faults,
-                    calls=calls,
-                    auth=auth,
-                    port=runner.addresses[0][1],
-                )
+                port = runner.addresses[0][1]
+                yield Cloud(engine=engine, faults=faults, calls=calls, auth=auth, port=port)
             finally:
                 await runner.cleanup()
                 async with engine.schedule.at_rest():  # not amid the making of a device
@@ -131,8 +120,15 @@ def _channel(engine: Engine, token: str) -> Channel | None:
 
 
 def _application(
-    engine: Engine, gateway: Gateway, faults: Faults, calls: CallLog, channel: Channel | None
+    engine: Engine, auth: Authenticator, faults: Faults, calls: CallLog, channel: Channel | None
 ) -> web.Application:
+    gateway = Gateway(
+        auth=auth,
+        actions=frozenset(ACTIONS),
+        act=Actor(engine=engine).act,
+        faults=faults,
+        log=calls,
+    )
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     if channel is not None:
         app.add_routes(channel.routes())

@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -27,6 +27,9 @@ from mockcloud.engine.world import WorldConfig, default_world, parse_world
 from mockcloud.hypervisor.agent import AgentHypervisor
 from mockcloud.hypervisor.images import HypervisorError
 from mockcloud.hypervisor.loop import LoopHypervisor, loop_missing
+
+DEVICES: Final = {"none": "nowhere", "loop": "{}/INSTANCE/dev", "agent": "/dev of agents' nodes"}
+"""Where disks of each hypervisor appear, below its directory."""
 
 
 @click.group()
@@ -131,7 +134,9 @@ def serve(
             **on_machine,
         )
         try:
-            asyncio.run(_serve(cloud, config, host, None if quiet else base))
+            asyncio.run(
+                _serve(cloud, config, host, None if quiet else DEVICES[hypervisor].format(base))
+            )
         except OSError as error:
             raise click.ClickException(_told(error, host, port)) from error
         except LostMemory as error:
@@ -169,15 +174,15 @@ async def _serve(
     serving_: Callable[[], AbstractAsyncContextManager[Cloud]],
     config: WorldConfig,
     host: str,
-    base: Path | None,
+    devices: str | None,
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with serving_() as cloud:
         click.echo(f"endpoint http://{host}:{cloud.port}")
-        if base is not None:
-            _introduce(config, f"http://{host}:{cloud.port}", base)
+        if devices is not None:
+            _introduce(config, f"http://{host}:{cloud.port}", devices)
         await stop.wait()
 
 
@@ -190,10 +195,10 @@ def _told(error: OSError, host: str, port: int) -> str:
     return str(error)
 
 
-def _introduce(config: WorldConfig, endpoint: str, base: Path) -> None:
+def _introduce(config: WorldConfig, endpoint: str, devices: str) -> None:
     """What the cloud starts with, and how to use it."""
     key = config.keys[0]
-    click.echo(f"key id     {key.id}\nkey secret {key.secret}\ndevices    {base}/INSTANCE/dev")
+    click.echo(f"key id     {key.id}\nkey secret {key.secret}\ndevices    {devices}")
     if config.knobs != Knobs():
         click.echo(f"knobs      {_changes(config.knobs)}")
     for machine in config.machines:

@@ -62,7 +62,11 @@ class Session:
                         raise Unable(
                             f"{self.server} refuses the token: give server and agent the same one"
                         ) from error
-                    log.warning("%s answers %d to an agent", self.server, error.status)
+                    log.warning(
+                        "%s answers %d to an agent; it must be `mockcloud serve --hypervisor=agent`,"
+                        " and what stands in between must pass web sockets",
+                        self.server, error.status,
+                    )  # fmt: skip
                 except (aiohttp.ClientError, OSError, TimeoutError) as error:
                     log.warning("%s can't be reached: %s", self.server, error)
                 await asyncio.sleep(pause_s)

@@ -154,6 +154,8 @@ def _recall(engine: Engine, told: Mapping[str, Any], effects: Mapping[str, Effec
     engine.snapshots.update({one["id"]: Snapshot(**one) for one in told["snapshots"]})
     engine.instances.update({one["id"]: Instance(**one) for one in told["instances"]})
     engine.ended.update(told["ended"])
+    for instance_id in engine.ended:  # of the world's own
+        engine.instances.pop(instance_id, None)
     engine.tokens.remember(told["tokens"])
     for order in told["orders"]:
         delay_s = max(0.0, order["due_at"] - engine.clock.time())
