@@ -125,7 +125,7 @@ async def _serve(plan: Plan, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> N
                 gc.freeze()  # what was imported stays; no collection needs to look at it again
                 gc.enable()
                 _tell_serving(plan)
-                async with wiring.registered(parts, tasks):
+                async with wiring.registered(parts):
                     await stop.wait()
             finally:
                 halves.give_up()

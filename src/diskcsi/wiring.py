@@ -111,11 +111,15 @@ async def build(
             expand=cloud is None or Capability.EXPAND in cloud.capabilities, check=_all_of(checks)
         ),
         metrics=metrics,
-        registrar=_registrar(plan, node, metrics) if node and settings.registration_dir else None,
+        registrar=_registrar(plan, node, metrics, tasks)
+        if node and settings.registration_dir
+        else None,
     )
 
 
-def _registrar(plan: Plan, node: NodeRules, metrics: Metrics) -> Registrar:
+def _registrar(
+    plan: Plan, node: NodeRules, metrics: Metrics, tasks: asyncio.TaskGroup
+) -> Registrar:
     settings = plan.settings
     registration = Registration(
         path=Path(settings.registration_dir) / f"{plan.driver_name}-reg.sock",
@@ -134,17 +138,18 @@ def _registrar(plan: Plan, node: NodeRules, metrics: Metrics) -> Registrar:
             registration=registration,
         ),
         registration=registration,
+        tasks=tasks,
         useful=node.informer.info,
     )
 
 
 @asynccontextmanager
-async def registered(parts: Parts, tasks: asyncio.TaskGroup) -> AsyncIterator[None]:
+async def registered(parts: Parts) -> AsyncIterator[None]:
     """Keep the node registered with kubelet while the block runs, if that is ours to do."""
     if parts.registrar is None:
         yield
         return
-    async with registering(parts.registrar, tasks):
+    async with registering(parts.registrar):
         yield
 
 

@@ -23,7 +23,7 @@ from diskcsi._proto import pluginregistration as wire
 from diskcsi.aio.backoff import backoff
 from diskcsi.edge.server import SocketInUse, bound, closed
 from diskcsi.edge.wire import CheckedCodec
-from diskcsi.model.errors import DiskError, Unreachable
+from diskcsi.model.errors import Unreachable
 from diskcsi.telemetry.logging import logger
 
 KIND: Final = "CSIPlugin"
@@ -45,6 +45,11 @@ FileId = tuple[int, int]
 class Registration:
     """What became of it, as kubelet told.
 
+    Attributes:
+        path: the socket that kubelet calls.
+        changed: set when kubelet tells something.
+        reason: why kubelet doesn't know the driver now; empty while it does.
+
     Args:
         refused: told of every refusal, to count them.
     """
@@ -53,12 +58,12 @@ class Registration:
         self.path = path
         self.changed = asyncio.Event()
         self._refused = refused
-        self._reason = "the driver's own start has not come so far"
+        self.reason = "the driver's own start has not come so far"
 
     @property
     def registered(self) -> bool:
         """Whether kubelet knows the driver now."""
-        return not self._reason
+        return not self.reason
 
     async def check(self) -> None:
         """Return when kubelet knows the driver.
@@ -66,21 +71,21 @@ class Registration:
         Raises:
             Unreachable: it doesn't, and why.
         """
-        if self._reason:
-            raise Unreachable(f"not registered with kubelet: {self._reason}")
+        if self.reason:
+            raise Unreachable(f"not registered with kubelet: {self.reason}")
 
     def wait_for(self, reason: str) -> None:
         """It isn't registered now, for this reason."""
-        self._reason = reason
+        self.reason = reason
 
     def told(self, *, registered: bool, words: str) -> None:
         """Kubelet's answer."""
         if registered:
-            if self._reason:
+            if self.reason:
                 logger().info("registered with kubelet", socket=str(self.path))
-            self._reason = ""
+            self.reason = ""
         else:
-            self._reason = f"kubelet refused it: {words or 'it does not say why'}"
+            self.reason = f"kubelet refused it: {words or 'it does not say why'}"
             self._refused()
             logger().error("kubelet refused the registration", error=words, socket=str(self.path))
         self.changed.set()
@@ -118,6 +123,7 @@ class Registrar:
     """Keeps the driver registered for as long as it runs.
 
     Attributes:
+        tasks: the owner of what runs beside the caller.
         useful: returns when the driver can tell who this node is; raises while it can't, and
             kubelet would be refused.
         look_s: seconds between two looks at the socket.
@@ -126,6 +132,7 @@ class Registrar:
 
     service: RegistrationService
     registration: Registration
+    tasks: asyncio.TaskGroup
     useful: Callable[[], Awaitable[object]]
     random: Random = field(default_factory=Random)
     look_s: float = LOOK_S
@@ -147,7 +154,7 @@ class Registrar:
         async for _ in self._attempts():
             try:
                 await self.useful()
-            except (DiskError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever ails it may be put right
                 reason = str(error) or type(error).__name__
                 self.registration.wait_for(reason)
                 if reason != told:
@@ -183,14 +190,19 @@ class Registrar:
     @asynccontextmanager
     async def _serving(self, path: Path) -> AsyncIterator[FileId | None]:
         server = Server([self.service], codec=CheckedCodec(decoded=lambda message: None))  # noqa: ARG005
-        await server.start(sock=bound(path))
+        listener = bound(path)
         own = _file_id(path)
+        # neither a start nor a close that is cut off halfway could be ended: both run on
+        start = self.tasks.create_task(server.start(sock=listener), name="registration-open")
         try:
+            await asyncio.shield(start)
             yield own
         finally:
             if _file_id(path) == own:  # else another's
                 path.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment, on a local filesystem
-            await closed(server)
+            await start
+            close = self.tasks.create_task(closed(server), name="registration-close")
+            await asyncio.shield(close)
 
 
 def _file_id(path: Path) -> FileId | None:
@@ -203,9 +215,9 @@ def _file_id(path: Path) -> FileId | None:
 
 
 @asynccontextmanager
-async def registering(registrar: Registrar, tasks: asyncio.TaskGroup) -> AsyncIterator[None]:
+async def registering(registrar: Registrar) -> AsyncIterator[None]:
     """Keep the driver registered while the block runs; at its end the socket is gone."""
-    task = tasks.create_task(registrar.run(), name="registration")
+    task = registrar.tasks.create_task(registrar.run(), name="registration")
     try:
         yield
     finally:

@@ -1,0 +1,88 @@
+"""Looks that are shared, and outlast who asks."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from diskcsi.aio.looks import SharedLook
+
+
+class Thing:
+    """Something that works or doesn't, and takes its time to show it."""
+
+    def __init__(self) -> None:
+        self.takes_s = 0.0
+        self.error: Exception | None = None
+        self.looks = 0
+
+    async def look(self) -> None:
+        self.looks += 1
+        await asyncio.sleep(self.takes_s)
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def thing() -> Thing:
+    return Thing()
+
+
+@pytest.fixture
+def look(thing: Thing, tasks: asyncio.TaskGroup) -> SharedLook:
+    return SharedLook(look=thing.look, tasks=tasks, patience_s=1.5)
+
+
+async def test_what_is_amiss_is_told(thing: Thing, look: SharedLook) -> None:
+    """The reason is the look's own."""
+    thing.error = OSError("no way there")
+    with pytest.raises(OSError, match="no way there"):
+        await look()
+
+
+async def test_what_works_again_is_told_with_the_next_look(thing: Thing, look: SharedLook) -> None:
+    """A reason is no longer kept than it holds."""
+    thing.error = OSError("no way there")
+    with pytest.raises(OSError, match="no way there"):
+        await look()
+    thing.error = None
+    await look()
+
+
+async def test_who_asks_at_once_shares_a_look(thing: Thing, look: SharedLook) -> None:
+    """Four sidecars and a supervisor ask every few seconds."""
+    thing.takes_s = 1.0
+    await asyncio.gather(*(look() for _ in range(5)))
+    assert thing.looks == 1
+
+
+async def test_a_long_look_is_not_waited_for(thing: Thing, look: SharedLook) -> None:
+    """Who asks has a timeout of its own."""
+    thing.takes_s = 10.0
+    began_s = asyncio.get_running_loop().time()
+    with pytest.raises(TimeoutError, match="no answer in"):
+        await look()
+    assert asyncio.get_running_loop().time() - began_s == pytest.approx(1.5)
+
+
+async def test_the_reason_that_a_long_look_finds_is_told_to_who_asks_later(
+    thing: Thing, look: SharedLook
+) -> None:
+    """Another `no answer in time` would tell nobody what to do."""
+    thing.takes_s, thing.error = 10.0, OSError("no way there")
+    with pytest.raises(TimeoutError):
+        await look()
+    await asyncio.sleep(10)
+    with pytest.raises(OSError, match="no way there"):
+        await look()
+
+
+async def test_who_gives_up_does_not_end_the_look(thing: Thing, look: SharedLook) -> None:
+    """Others wait for it."""
+    thing.takes_s = 1.0
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await look()
+    await look()
+    assert thing.looks == 1

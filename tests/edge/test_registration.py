@@ -1,0 +1,235 @@
+"""The plug-in and a kubelet that calls its registration socket, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from grpclib.client import Channel
+
+from diskcsi._proto import pluginregistration as wire
+from diskcsi.edge.registration import Registrar, Registration, RegistrationService, registering
+from diskcsi.model.errors import Unreachable
+from tests.edge.conftest import Log
+from tests.edge.sockets import at_once, raising, until
+
+DRIVER = "d.example.com"
+ENDPOINT = Path("/plugins/d.example.com/csi.sock")
+
+
+@dataclass(kw_only=True)
+class Offered:
+    """A driver that registers, and what a test does to it as kubelet."""
+
+    registration: Registration
+    refusals: list[None] = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        return self.registration.path
+
+    async def there(self) -> int:
+        """Wait for the socket; the number of its file."""
+        await until(self.path.exists)
+        return self.path.stat().st_ino
+
+    async def ask(self) -> wire.PluginInfo:
+        """Who it is."""
+        await self.there()
+        channel = Channel(path=str(self.path))
+        try:
+            return await wire.RegistrationStub(channel).get_info(wire.InfoRequest())
+        finally:
+            channel.close()
+
+    async def tell(self, *, registered: bool = True, error: str = "") -> None:
+        """What became of it."""
+        await self.there()
+        channel = Channel(path=str(self.path))
+        status = wire.RegistrationStatus(plugin_registered=registered, error=error)
+        try:
+            await wire.RegistrationStub(channel).notify_registration_status(status)
+        finally:
+            channel.close()
+
+    async def why_not(self) -> str:
+        """What readiness tells; empty when all is well."""
+        try:
+            await self.registration.check()
+        except Unreachable as error:
+            return str(error)
+        return ""
+
+
+@asynccontextmanager
+async def offering(
+    directory: Path, useful: Callable[[], Awaitable[object]] = at_once
+) -> AsyncIterator[Offered]:
+    """Keep a driver registered while the block runs."""
+    refusals: list[None] = []
+    registration = Registration(
+        path=directory / f"{DRIVER}-reg.sock", refused=lambda: refusals.append(None)
+    )
+    service = RegistrationService(driver=DRIVER, endpoint=ENDPOINT, registration=registration)
+    async with asyncio.TaskGroup() as tasks:
+        registrar = Registrar(
+            service=service, registration=registration, tasks=tasks, useful=useful,
+            look_s=0.001, first_pause_s=0.001,
+        )  # fmt: skip
+        async with registering(registrar):
+            yield Offered(registration=registration, refusals=refusals)
+
+
+async def test_kubelet_is_told_who_it_is_and_where_it_serves(tmp_path: Path) -> None:
+    """The kind and version are those that kubelet knows."""
+    async with offering(tmp_path) as offered:
+        info = await offered.ask()
+    assert (info.type, info.name, info.endpoint, info.supported_versions) == (
+        "CSIPlugin", DRIVER, str(ENDPOINT), ["1.0.0"],
+    )  # fmt: skip
+
+
+async def test_only_the_machines_root_may_call(tmp_path: Path) -> None:
+    """Nobody else tells a driver whether it is registered."""
+    async with offering(tmp_path) as offered:
+        await offered.there()
+        assert stat.S_IMODE(offered.path.stat().st_mode) == 0o600
+
+
+async def test_it_is_ready_once_kubelet_has_said_so(tmp_path: Path) -> None:
+    """Before that a rollout must not go on to the next node."""
+    async with offering(tmp_path) as offered:
+        await offered.there()
+        before = await offered.why_not()
+        await offered.tell()
+        assert ("kubelet has not called" in before, await offered.why_not()) == (True, "")
+
+
+async def test_a_refusal_is_told_in_kubelets_words(tmp_path: Path, log: Log) -> None:
+    """In readiness, as an error of the log, and counted."""
+    async with offering(tmp_path) as offered:
+        await offered.there()
+        await offered.tell(registered=False, error="no such version")
+        told = await offered.why_not()
+    lines = [line for line in log.lines if line["level"] == "error"]
+    assert "no such version" in told
+    assert [line["error"] for line in lines] == ["no such version"]
+    assert len(offered.refusals) == 1
+
+
+async def test_after_a_refusal_the_socket_is_made_anew(tmp_path: Path) -> None:
+    """Kubelet asks again when a socket appears, and may take it then."""
+    async with offering(tmp_path) as offered:
+        former = await offered.there()
+        held = os.open(offered.path, os.O_PATH)  # so that its number is not given away again
+        await offered.tell(registered=False, error="later")
+        await until(lambda: offered.path.exists() and offered.path.stat().st_ino != former)
+        os.close(held)
+        await offered.tell()
+        assert offered.registration.registered
+
+
+async def test_success_is_logged_once(tmp_path: Path, log: Log) -> None:
+    """Kubelet tells it again after each of its restarts."""
+    async with offering(tmp_path) as offered:
+        await offered.tell()
+        await offered.tell()
+    assert [line["event"] for line in log.lines].count("registered with kubelet") == 1
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [lambda path: path.unlink(), lambda path: shutil.rmtree(path.parent)],
+    ids=["socket", "directory"],
+)
+async def test_a_lost_socket_is_made_anew(tmp_path: Path, lose: Callable[[Path], None]) -> None:
+    """Kubelet forgets a driver whose socket goes, so it isn't ready until it is known again."""
+    async with offering(tmp_path / "registry") as offered:
+        await offered.tell()
+        lose(offered.path)
+        await until(lambda: not offered.registration.registered and offered.path.exists())
+        await offered.tell()
+        assert offered.registration.registered
+
+
+async def test_a_directory_that_is_not_there_yet_is_made(tmp_path: Path) -> None:
+    """The plug-in may start before kubelet does."""
+    async with offering(tmp_path / "var" / "registry") as offered:
+        assert (await offered.ask()).name == DRIVER
+
+
+async def test_at_the_end_the_socket_is_gone(tmp_path: Path) -> None:
+    """Kubelet calls nobody who is about to end."""
+    async with offering(tmp_path) as offered:
+        await offered.there()
+    assert not offered.path.exists()
+
+
+async def test_a_socket_of_another_process_is_left_to_it(tmp_path: Path) -> None:
+    """A successor has put its own there: it is neither replaced nor removed at the end."""
+    async with offering(tmp_path) as offered:
+        await offered.there()
+        with socket.socket(socket.AF_UNIX) as successor:
+            successor.bind(str(tmp_path / "other"))
+            successor.listen()
+            (tmp_path / "other").rename(offered.path)
+            await until(lambda: "another process" in offered.registration.reason)
+            number = offered.path.stat().st_ino
+    assert offered.path.stat().st_ino == number
+
+
+async def test_a_stale_socket_of_a_predecessor_is_replaced(tmp_path: Path) -> None:
+    """A process that was killed leaves one."""
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(tmp_path / f"{DRIVER}-reg.sock"))
+    async with offering(tmp_path) as offered:
+        await until(lambda: "has not called" in offered.registration.reason)
+        assert (await offered.ask()).name == DRIVER
+
+
+async def test_a_place_where_no_socket_can_be_made_is_told(tmp_path: Path) -> None:
+    """The process goes on, since the place may be put right."""
+    blocked = tmp_path / "registry"
+    blocked.write_text("a file")
+    async with offering(blocked) as offered:
+        await until(lambda: str(blocked) in offered.registration.reason)
+        blocked.unlink()
+        assert (await offered.ask()).name == DRIVER
+
+
+async def test_a_driver_that_does_not_know_its_node_offers_nothing(
+    tmp_path: Path, log: Log
+) -> None:
+    """Kubelet would call NodeGetInfo in vain; the reason is logged once."""
+    asked: list[None] = []
+
+    async def in_vain() -> None:
+        asked.append(None)
+        raise Unreachable("nothing tells this node's zone")
+
+    async with offering(tmp_path, in_vain) as offered:
+        await until(lambda: len(asked) > 2)
+        told = await offered.why_not()
+        assert not offered.path.exists()
+    assert "nothing tells this node's zone" in told
+    assert [line["event"] for line in log.lines].count("not registered yet") == 1
+
+
+async def test_once_the_node_is_known_it_registers_without_a_restart(tmp_path: Path) -> None:
+    """Not knowing is no state to be stuck in."""
+    answers = iter([raising(Unreachable("later")), raising(OSError("later"))])
+
+    async def at_last() -> None:
+        await next(answers, at_once)()
+
+    async with offering(tmp_path, at_last) as offered:
+        await offered.tell()
+        assert offered.registration.registered
