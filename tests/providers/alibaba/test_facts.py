@@ -1,0 +1,164 @@
+"""Who tells of a machine: its metadata service, else its Node object, else settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import aiohttp
+import pytest
+
+from diskcsi.model.errors import Unreachable
+from diskcsi.ports.cluster import ClusterNode
+from diskcsi.ports.node_facts import NodeFacts
+from diskcsi.providers.alibaba import ALIBABA
+from diskcsi.providers.alibaba.facts import facts_of
+from diskcsi.providers.alibaba.metadata import Metadata
+from diskcsi.providers.alibaba.settings import AlibabaSettings
+from tests.providers.alibaba.support import Answer, scripted
+
+LABELS = {
+    "topology.kubernetes.io/zone": "cn-hangzhou-g",
+    "topology.kubernetes.io/region": "cn-hangzhou",
+    "node.kubernetes.io/instance-type": "ecs.g7.large",
+}
+PROVIDER_ID = "cn-hangzhou.i-node"
+TOLD = ("i-told", "z-told", "cn-told")
+SET = {"nodeid": "i-set", "zone": "z-set", "region": "cn-set"}
+
+
+class Kubernetes:
+    """A cluster that shows one Node, or fails to."""
+
+    def __init__(
+        self,
+        labels: Mapping[str, str] = LABELS,
+        *,
+        provider_id: str = PROVIDER_ID,
+        error: Unreachable | None = None,
+    ) -> None:
+        self.shown = ClusterNode(name="node-1", labels=labels, provider_id=provider_id)
+        self.error = error
+        self.asked = 0
+
+    async def node(self) -> ClusterNode:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return self.shown
+
+
+async def facts(
+    http: aiohttp.ClientSession, cluster: Kubernetes | None, **settings: str
+) -> NodeFacts:
+    """What a machine is known by, where `settings` are all that is set."""
+    told = AlibabaSettings(**{"metadata_url": "", **settings})  # type: ignore[arg-type]
+    metadata = Metadata(http=http, url=told.metadata_url, patient=False)
+    return await facts_of(told, metadata=metadata, cluster=cluster).facts()
+
+
+def identity(told: NodeFacts) -> tuple[str, str, str]:
+    return told.node_id, told.zone, told.region
+
+
+async def test_the_metadata_service_comes_first(http: aiohttp.ClientSession) -> None:
+    """Kubernetes isn't asked at all."""
+    kubernetes = Kubernetes()
+    answers = [Answer(body="token"), Answer(body="disk"), *map(_answer, TOLD), Answer(body="type")]
+    async with scripted(answers) as api:
+        told = await facts(http, kubernetes, metadata_url=api.url, **SET)
+    assert (identity(told), told.source, kubernetes.asked) == (TOLD, "metadata service", 0)
+
+
+def _answer(text: str) -> Answer:
+    return Answer(body=text)
+
+
+async def test_the_node_object_comes_next(http: aiohttp.ClientSession) -> None:
+    """The log tells why the metadata service did not count."""
+    async with scripted([Answer(status=503)]) as api:
+        told = await facts(http, Kubernetes(), metadata_url=api.url, **SET)
+    assert (identity(told), told.source) == (
+        ("i-node", "cn-hangzhou-g", "cn-hangzhou"), "Node object",
+    )  # fmt: skip
+    assert "metadata service" in told.passed_over
+    assert "HTTP 503" in told.passed_over
+
+
+async def test_the_settings_come_last(http: aiohttp.ClientSession) -> None:
+    """With the reason why Kubernetes did not count."""
+    kubernetes = Kubernetes(error=Unreachable("refused", hint="grant get on nodes"))
+    told = await facts(http, kubernetes, **SET)
+    assert (identity(told), told.source) == (("i-set", "z-set", "cn-set"), "settings")
+    assert told.passed_over == "Node object: refused; grant get on nodes"
+
+
+async def test_what_one_source_lacks_the_next_one_tells(http: aiohttp.ClientSession) -> None:
+    """A self-built cluster may label zones and know no ids."""
+    kubernetes = Kubernetes(LABELS, provider_id="")
+    told = await facts(http, kubernetes, nodeid="i-set")
+    assert (identity(told), told.source) == (
+        ("i-set", "cn-hangzhou-g", "cn-hangzhou"), "Node object, then settings",
+    )  # fmt: skip
+
+
+async def test_all_reasons_are_told_where_nobody_knows(http: aiohttp.ClientSession) -> None:
+    """And what can be done about it."""
+    kubernetes = Kubernetes({}, provider_id="kind://docker/kind/kind-worker")
+    with pytest.raises(Unreachable) as caught:
+        await facts(http, kubernetes, region="cn-set")
+    told = str(caught.value)
+    assert "nothing tells this node's instance id and zone; Node object: it tells no" in told
+    assert "DISKCSI_NODE_LABELS" in told
+
+
+@pytest.mark.parametrize(
+    ("labels", "provider_id", "own_label", "node_id"),
+    [
+        ({}, "cn-a.i-1", "", "i-1"),
+        ({}, "eu-central-1.eci-1", "", "eci-1"),
+        ({"alibabacloud.com/ecs-instance-id": "i-2"}, "", "", "i-2"),
+        ({"alibabacloud.com/ecs-instance-id": "i-2"}, "cn-a.i-1", "", "i-1"),
+        ({"own/id": "i-3"}, "cn-a.i-1", "own/id", "i-3"),
+        ({}, "cn-a.i-1", "own/id", "i-1"),
+    ],
+    ids=["provider-id", "serverless", "label", "both", "own-label", "own-label-absent"],
+)
+async def test_where_a_node_has_its_id(
+    http: aiohttp.ClientSession,
+    labels: Mapping[str, str],
+    provider_id: str,
+    own_label: str,
+    node_id: str,
+) -> None:
+    """The operator's label, else the one word that can't be changed, else the usual label."""
+    kubernetes = Kubernetes({**LABELS, **labels}, provider_id=provider_id)
+    assert (await facts(http, kubernetes, node_id_label=own_label)).node_id == node_id
+
+
+async def test_a_region_is_taken_from_the_provider_id_as_well(http: aiohttp.ClientSession) -> None:
+    """Old clusters label no region."""
+    kubernetes = Kubernetes({"topology.kubernetes.io/zone": "cn-hangzhou-g"})
+    assert (await facts(http, kubernetes)).region == "cn-hangzhou"
+
+
+async def test_what_is_known_of_a_node_is_not_asked_again() -> None:
+    """A thousand nodes must not ask the API server every few seconds."""
+    kubernetes = Kubernetes()
+    opened = ALIBABA.node_facts_in_cluster
+    assert opened is not None
+    async with opened(AlibabaSettings(metadata_off=True), kubernetes) as source:
+        await source.facts()
+        await source.facts()
+    assert kubernetes.asked == 1
+
+
+async def test_a_label_that_comes_later_is_found() -> None:
+    """Controller managers label new nodes after a while."""
+    kubernetes = Kubernetes({})
+    opened = ALIBABA.node_facts_in_cluster
+    assert opened is not None
+    async with opened(AlibabaSettings(metadata_off=True), kubernetes) as source:
+        with pytest.raises(Unreachable, match="zone"):
+            await source.facts()
+        kubernetes.shown = ClusterNode(name="node-1", labels=LABELS, provider_id=PROVIDER_ID)
+        assert (await source.facts()).zone == "cn-hangzhou-g"
