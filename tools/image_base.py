@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ SUITE: Final = "bookworm"
 NAME: Final = "diskcsi/base:debian-12"
 SCRIPT: Final = ROOT / "k8s/images/base/make-root"
 DOCKERFILES: Final = ROOT / "k8s/images"
+
+SEARCH_PATH: Final = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 ASK_PYTHON: Final = (
     "import json, os, platform, sys;"
@@ -111,6 +114,10 @@ def _make(archive: Path, packages: tuple[str, ...], debian: Debian) -> None:
         raise ImageError(
             f"only root can make a base of Debian's packages: run it as root, or name an image"
             f" that docker has or can pull, as in --base {PUBLISHED}"
+        )
+    if shutil.which("debootstrap", path=SEARCH_PATH) is None:
+        raise ImageError(
+            "a base of Debian's packages needs debootstrap: apt-get install debootstrap"
         )
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=archive.parent) as directory:
