@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import click
 
+from diskcsi import former
 from diskcsi.ports.provider import AnyProvider
 from diskcsi.ports.settings import Setting, settings_of
 from diskcsi.providers import registry
@@ -34,6 +35,8 @@ class SettingsCommand(click.Command):
         provider = _load(self.provider_name(args))
         own = [parameter for parameter in self.params if parameter.name not in _names(provider)]
         self.params = [*own, *_options(Settings), *_options(provider.settings_type)]
+        known = {parameter.name for parameter in self.params}
+        self.params += [option for option in _former_options() if option.name not in known]
         ctx.obj = provider
         return super().parse_args(ctx, args)
 
@@ -101,6 +104,18 @@ def _options(settings_type: type) -> list[click.Option]:
         _option(settings_type, name, told)
         for name, told in settings_of(settings_type).items()
         if not told.secret
+    ]
+
+
+def _former_options() -> list[click.Option]:
+    """Flags without effect, so that manifests of former drivers are taken; help shows none."""
+    return [
+        click.Option(
+            [f"--{name}"],
+            hidden=True,
+            **({"is_flag": False, "flag_value": "true"} if name in former.SWITCHES else {}),  # type: ignore[arg-type]
+        )
+        for name in former.FLAGS
     ]
 
 
@@ -195,6 +210,7 @@ def run(provider: AnyProvider, /, config: Path | None, verbosity: int | None, **
             settings=_filled(Settings, flags, file),
             provider=provider,
             provider_settings=_filled(provider.settings_type, flags, vendors),
+            warnings=former.told(flags, os.environ),
         )
         app.run(plan)
     except app.START_ERRORS as error:

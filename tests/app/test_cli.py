@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from diskcsi import app
+from diskcsi import app, former
 from diskcsi.cli import main
 from diskcsi.ports.settings import settings_of
 from diskcsi.providers import registry
@@ -72,6 +72,36 @@ def test_the_go_driver_s_flags_are_understood(plans: list[Plan]) -> None:
         plan.settings.run_controller_service, plan.settings.run_node_service,
         plan.settings.logging_format, plan.settings.log_level,
     ) == ("/csi/csi.sock", "d.example.com", "i-1", False, True, "text", "DEBUG")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(former.FLAGS))
+def test_a_former_driver_s_flag_is_taken_with_a_word(plans: list[Plan], name: str) -> None:
+    """It would change nothing here, and says so."""
+    told = diskcsi("run", f"--{name}=1")
+    assert told.exit_code == 0, told.output
+    assert plans[0].warnings == (f"--{name} has no effect: {former.FLAGS[name]}",)
+
+
+@pytest.mark.parametrize("name", sorted(former.SWITCHES))
+def test_a_former_driver_s_switch_may_stand_alone(plans: list[Plan], name: str) -> None:
+    """And what follows it is another flag."""
+    diskcsi("run", f"--{name}", "--nodeid=i-1")
+    assert (len(plans[0].warnings), plans[0].provider_settings.nodeid) == (1, "i-1")
+
+
+@pytest.mark.parametrize("name", sorted(former.VARIABLES))
+def test_a_former_driver_s_variable_is_taken_with_a_word(plans: list[Plan], name: str) -> None:
+    """Where it is switched off it asks for what is so anyway."""
+    diskcsi("run", **{name: "true"})
+    diskcsi("run", **{name: "False"})
+    advice = f"{name} has no effect: {former.VARIABLES[name]}"
+    assert [plan.warnings for plan in plans] == [(advice,), ()]
+
+
+def test_former_flags_are_not_offered() -> None:
+    """Help shows what has an effect."""
+    page = diskcsi("run", "--help").output
+    assert not [name for name in former.FLAGS if f"--{name} " in page]
 
 
 @pytest.mark.parametrize(
