@@ -12,6 +12,7 @@ import fcntl
 import os
 import stat
 import struct
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,7 +171,7 @@ class LoopDevices:
         with contextlib.suppress(OSError):
             if usual.stat().st_rdev == device:
                 return os.open(usual, flags | os.O_CLOEXEC)
-        node = self._nodes / f".{name}.{os.getpid()}"
+        node = self._nodes / f".{name}.{os.getpid()}.{threading.get_ident()}"
         node.unlink(missing_ok=True)
         os.mknod(node, kind | 0o600, device)
         try:
