@@ -20,7 +20,7 @@ FILES = CHARTS / "diskcsi" / "files"
 OF_OTHERS = {"up", "csi_sidecar_operations_seconds_count"}
 """Prometheus' own, and the sidecars'."""
 
-OF_WIRING = {"diskcsi_flights_running", "diskcsi_node_changes_waiting"}
+OF_WIRING = {"diskcsi_flights_running", "diskcsi_node_changes_waiting", "diskcsi_registered"}
 """Gauges that a running process adds."""
 
 

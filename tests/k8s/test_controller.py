@@ -102,6 +102,14 @@ def test_sidecars_lead_by_leases_in_their_own_namespace(plain: Rendered, name: s
 
 
 @pytest.mark.parametrize("name", SIDECARS)
+def test_a_sidecar_that_waits_for_the_driver_is_not_restarted(plain: Rendered, name: str) -> None:
+    """It serves its checks when the driver is ready, whenever that is."""
+    probe = container(plain.one("Deployment"), f"csi-{name}")["startupProbe"]
+    assert probe["periodSeconds"] == 1
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 24 * 3600
+
+
+@pytest.mark.parametrize("name", SIDECARS)
 def test_a_call_of_a_sidecar_ends_before_the_work_behind_it_is_given_up(
     plain: Rendered, name: str
 ) -> None:

@@ -28,10 +28,15 @@
       valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
   ports:
     - {name: {{ .name }}, containerPort: {{ $sidecar.httpPort }}}
+  # a sidecar serves its checks only when the driver is ready, which may wait for somebody to put a key
+  # right: until then nothing is to restart it
+  startupProbe:
+    httpGet: {path: /healthz/leader-election, port: {{ .name }}}
+    periodSeconds: 1
+    failureThreshold: 86400
   # fails when the leader lost its lease and is still there
   livenessProbe:
     httpGet: {path: /healthz/leader-election, port: {{ .name }}}
-    initialDelaySeconds: 10
     periodSeconds: 20
     timeoutSeconds: 5
     failureThreshold: 3
