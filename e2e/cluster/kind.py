@@ -36,6 +36,12 @@ class Kind:
         """The containers of the cluster."""
         return self._shell.run(self._program, "get", "nodes", "--name", CLUSTER).split()
 
+    def is_made_of(self, image: str) -> bool:
+        """Whether the cluster's nodes are of this image."""
+        node = self.nodes()[0]
+        told = self._shell.run("docker", "inspect", "--format", "{{.Config.Image}}", node)
+        return told.strip() == image
+
     def create(self, *, image: str, own_network: bool) -> None:
         """Make the cluster and wait until its nodes are Ready.
 

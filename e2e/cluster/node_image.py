@@ -94,8 +94,18 @@ def _root(place: Place, shell: Shell) -> str:
         )
     with tempfile.TemporaryDirectory(dir=place.cache) as temporary:
         root = Path(temporary, "root")
+        # in a mount namespace of its own: /proc, which it mounts in there, must not be in the tree
+        # that is removed afterwards
         shell.run(
-            "debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, root
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "debootstrap",
+            "--variant=minbase",
+            f"--include={','.join(PACKAGES)}",
+            SUITE,
+            root,
         )
         for rubbish in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man",
                         "usr/share/locale", "var/log"):  # fmt: skip

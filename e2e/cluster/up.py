@@ -54,6 +54,9 @@ class Cluster:
                 image = node_image.ensure(place=self._place, shell=self._shell, programs=programs)
         tags = self._images()
         cluster = Kind(place=self._place, shell=self._shell, programs=programs)
+        if cluster.exists() and not cluster.is_made_of(image):
+            with self._steps.step("the cluster that is there has another node image: delete it"):
+                cluster.delete()
         if not cluster.exists():
             with self._steps.step("kind cluster: one control plane, three workers, two zones"):
                 cluster.create(image=image, own_network=own)
@@ -130,7 +133,7 @@ The cluster {CLUSTER} is ready after {self._steps.whole_s():.0f} s. Try it:
   kubectl apply -f examples/kubernetes/pvc.yaml      # a claim, and a pod that writes to it
   kubectl get pvc,pod,volumeattachment
   kubectl -n {NAMESPACE} logs ds/diskcsi-node        # what the node did
-  kubectl get --raw /api/v1/namespaces/{NAMESPACE}/services/mockcloud:8090/proxy/_mock/state
+  kubectl get --raw /api/v1/namespaces/mockcloud/services/mockcloud:8090/proxy/_mock/state
   make e2e K=...                                     # a scenario, or all of them
   make e2e-down                                      # nothing is left
 """
