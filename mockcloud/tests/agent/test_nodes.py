@@ -316,20 +316,6 @@ def test_a_node_with_a_kernel_of_its_own_is_refused(cloud: Nodes) -> None:
     assert "runs on a kernel of its own" in log_of(cloud)
 
 
-@pytest.mark.parametrize(
-    ("flag", "words"),
-    [
-        ("--zone=cn-nowhere-a", "zone cn-nowhere-a, which no region told has"),
-        ("--region=cn-nowhere", "no region cn-nowhere: allowed are cn-hangzhou"),
-        ("--region=cn-beijing", "zone cn-hangzhou-g, which no region told has: allowed are cn-b"),
-        ("--instance-type=ecs.none", "ecs.none is not sold: allowed are ecs.g6.large"),
-    ],
-)
-def test_a_node_that_fits_nowhere_is_refused(cloud: Nodes, flag: str, words: str) -> None:
-    """It is told what would fit."""
-    assert words in refusal(cloud, cloud.node(), flag)
-
-
 def test_the_secret_stands_in_no_log(cloud: Nodes) -> None:
     """Neither the server's nor the agent's."""
     node = cloud.joined()

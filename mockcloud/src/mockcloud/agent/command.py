@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import click
 
@@ -22,8 +23,20 @@ from mockcloud.agents import this_boot
 ASK_AGAIN_S: Final = 2.0
 
 
+def _address(context: click.Context, option: click.Parameter, told: str) -> str:
+    parts = urlsplit(told)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+        raise click.BadParameter(f"{told!r}: allowed is http://HOST:PORT", context, option)
+    return told.rstrip("/")
+
+
 @click.command()
-@click.option("--server", required=True, help="address of `mockcloud serve`: http://HOST:PORT")
+@click.option(
+    "--server",
+    required=True,
+    callback=_address,
+    help="address of `mockcloud serve`: http://HOST:PORT",
+)
 @click.option(
     "--token-file",
     required=True,
@@ -94,7 +107,7 @@ def agent(  # noqa: PLR0913 - one for each flag
     async def run() -> None:
         facts = await _facts(told, system_id, kubernetes_host, kubernetes_port)
         session = Session(
-            server=server.rstrip("/"),
+            server=server,
             token=token,
             facts=facts,
             boot_id=boot_id or this_boot(),

@@ -1,0 +1,139 @@
+"""The server's end of the channel: who may come, and as which machine."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from click.testing import CliRunner
+from mockcloud.agents import PATH, this_boot
+from mockcloud.app import Cloud, serving
+from mockcloud.cli import main
+from mockcloud.engine.clock import FakeClock
+from mockcloud.engine.world import default_world
+from mockcloud.hypervisor.agent import AgentHypervisor
+
+HELLO = {
+    "node": "worker-1", "instance": "i-1", "zone": "cn-hangzhou-h", "region": "",
+    "instance_type": "", "boot_id": this_boot(),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A cloud for agents, and a client that says what it is told to."""
+
+    cloud: Cloud
+    http: aiohttp.ClientSession
+
+    @contextlib.asynccontextmanager
+    async def session(
+        self, hello: object, *, token: str = "t"
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A session that begins with a hello."""
+        async with self.http.ws_connect(
+            f"http://127.0.0.1:{self.cloud.port}{PATH}",
+            headers={"Authorization": f"Bearer {token}"},
+        ) as socket:
+            await socket.send_json(hello)
+            yield socket
+
+    async def answer(self, **changes: object) -> Any:  # noqa: ANN401 - JSON
+        """The first answer to a hello that differs in this."""
+        async with self.session({**HELLO, **changes}) as socket:
+            return await socket.receive_json(timeout=5)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    """Agents may come."""
+    async with (
+        serving(
+            config=default_world(), latencies={}, clock=FakeClock(), agent_token="t",
+            hypervisor=AgentHypervisor(root=tmp_path),
+        ) as cloud,
+        aiohttp.ClientSession() as http,
+    ):  # fmt: skip
+        yield Server(cloud=cloud, http=http)
+
+
+@pytest.mark.parametrize(
+    ("changes", "zone", "kind"),
+    [
+        ({}, "cn-hangzhou-h", "ecs.g6.large"),
+        ({"instance_type": "ecs.g8i.xlarge"}, "cn-hangzhou-h", "ecs.g8i.xlarge"),
+        ({"zone": "", "region": "cn-beijing"}, "cn-beijing-a", "ecs.g6.large"),
+        ({"zone": ""}, "cn-hangzhou-g", "ecs.g6.large"),
+    ],
+    ids=["zone", "type", "region", "nothing"],
+)
+async def test_a_node_is_where_it_says_or_in_the_first_zone(
+    server: Server, changes: dict[str, object], zone: str, kind: str
+) -> None:
+    """It is told where it was put."""
+    assert await server.answer(**changes) == {
+        "type": "welcome", "instance": "i-1", "zone": zone, "instance_type": kind,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"zone": "cn-nowhere-a"}, "zone cn-nowhere-a, which no region told has: allowed are cn-h"),
+        ({"region": "cn-nowhere"}, "no region cn-nowhere: allowed are cn-hangzhou"),
+        ({"region": "cn-beijing"}, "cn-hangzhou-h, which no region told has: allowed are cn-bei"),
+        ({"instance_type": "ecs.none"}, "ecs.none is not sold: allowed are ecs.g6.large"),
+        ({"boot_id": "another"}, "node worker-1 runs on a kernel of its own (boot another,"),
+        ({"zone": None}, "the first message must tell node, instance, zone"),
+    ],
+    ids=["zone", "region", "zone-of-another-region", "type", "kernel", "no-hello"],
+)
+async def test_a_node_that_fits_nowhere_is_told_what_would_fit(
+    server: Server, changes: dict[str, object], words: str
+) -> None:
+    """It becomes no instance."""
+    answer = await server.answer(**changes)
+    assert answer["type"] == "refused"
+    assert words in answer["reason"]
+    assert "i-1" not in server.cloud.engine.instances
+
+
+async def test_a_wrong_token_opens_nothing(server: Server) -> None:
+    """Not even the channel."""
+    with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
+        async with server.session(HELLO, token="another"):
+            pass
+
+
+async def test_the_latest_session_of_a_machine_counts(server: Server) -> None:
+    """An agent that came back gets the list; the session of its predecessor ends."""
+    async with server.session(HELLO) as former:
+        await former.receive_json(timeout=5)
+        await former.receive_json(timeout=5)
+        async with server.session(HELLO) as latter:
+            told = [(await latter.receive_json(timeout=5))["type"] for _ in range(2)]
+            ended = await former.receive(timeout=5)
+    assert (told, ended.type) == (["welcome", "wanted"], aiohttp.WSMsgType.CLOSE)
+
+
+async def test_an_answer_that_is_none_is_not_taken(server: Server) -> None:
+    """The session goes on."""
+    async with server.session(HELLO) as socket:
+        for _ in range(2):
+            await socket.receive_json(timeout=5)
+        await socket.send_json({"revision": "x"})
+        await socket.send_json({"revision": 1, "there": ["s"], "failed": {}})
+        await socket.close()
+    agents = server.cloud.engine.hypervisor.shown()["agents"]
+    assert agents[0]["pending"] == ["s"]
+
+
+def test_an_address_that_is_none_is_refused_at_once() -> None:
+    """An empty host is what a missing variable leaves."""
+    ran = CliRunner().invoke(main, ["agent", "--server=http://:8090"])
+    assert "'http://:8090': allowed is http://HOST:PORT" in ran.output
