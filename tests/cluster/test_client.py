@@ -2,77 +2,23 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from diskcsi.cluster import client
-from diskcsi.cluster.client import InCluster, open_cluster
+from diskcsi.cluster.client import open_cluster
 from diskcsi.model.errors import Unreachable
 from diskcsi.ports.cluster import ClusterNode
-from tests.app.driver import free_port
 from tests.cluster.authority import Authority, new_authority
-
-NODE = {
-    "metadata": {"name": "node-1", "labels": {"a": "b"}},
-    "spec": {"providerID": "cn-hangzhou.i-1"},
-    "status": {"nodeInfo": {"systemUUID": "4c4c"}},
-}
-
-
-@dataclass(kw_only=True)
-class Server:
-    """An API server with one answer."""
-
-    cluster: InCluster
-    account: Path
-    answer: Callable[[], web.Response]
-    paths: list[str] = field(default_factory=list)
-    tokens: list[str] = field(default_factory=list)
+from tests.cluster.server import Server, serving
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return new_authority(tmp_path_factory.mktemp("authority"))
-
-
-@asynccontextmanager
-async def serving(tmp_path: Path, authority: Authority) -> AsyncIterator[Server]:
-    """Serve while the block runs, with a client as a pod has it."""
-    account, port = tmp_path / "account", free_port()
-    account.mkdir()
-    (account / "token").write_text("token-1\n")
-    (account / "ca.crt").write_text(authority.certificate.read_text())
-    trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    trust.load_cert_chain(authority.certificate, authority.key)
-
-    async def answer(request: web.Request) -> web.Response:
-        server = asked[0]
-        server.paths.append(request.path)
-        server.tokens.append(request.headers["Authorization"])
-        return server.answer()
-
-    asked: list[Server] = []
-    app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=trust).start()
-    try:
-        async with open_cluster(
-            host="127.0.0.1", port=port, account=account, node_name="node-1"
-        ) as cluster:
-            asked.append(
-                Server(cluster=cluster, account=account, answer=lambda: web.json_response(NODE))
-            )
-            yield asked[0]
-    finally:
-        await runner.cleanup()
 
 
 @pytest.fixture

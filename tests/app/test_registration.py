@@ -1,0 +1,185 @@
+"""A node plug-in from its start to its registration, and what keeps it from there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from grpclib.client import Channel
+from mockcloud.app import Cloud
+
+from diskcsi._proto import pluginregistration as wire
+from diskcsi._proto.csi import v1
+from diskcsi.settings import Plan
+from tests.app.driver import NODE, REGION, ZONE, Driver, mock, plan, running
+from tests.cluster.authority import Authority, new_authority
+from tests.cluster.server import Server, serving
+
+NAME = "d.csi"  # the path of a socket may have a hundred characters
+LABELS = {
+    "alibabacloud.com/ecs-instance-id": NODE,
+    "topology.kubernetes.io/zone": ZONE,
+    "topology.kubernetes.io/region": REGION,
+}
+
+
+@pytest.fixture
+async def cloud() -> AsyncIterator[Cloud]:
+    async with mock() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return new_authority(tmp_path_factory.mktemp("authority"))
+
+
+def node_plan(directory: Path, *, port: int, **settings: object) -> Plan:
+    """A node's plan, whose metadata service is the mock's on `port`."""
+    return plan(
+        directory,
+        cloud={"metadata_url": f"http://127.0.0.1:{port}/_imds/{NODE}", "region": ""},
+        settings={
+            "run_node_service": True,
+            "run_controller_service": False,
+            "registration_dir": str(directory / "registry"),
+            "driver": NAME,
+            **settings,
+        },
+    )
+
+
+def socket_of(directory: Path) -> Path:
+    return directory / "registry" / f"{NAME}-reg.sock"
+
+
+async def ready_for(driver: Driver, words: str) -> None:
+    """Wait until readiness tells these words."""
+    async with asyncio.timeout(20):
+        while words not in (await driver.get("/readyz"))[1]:  # noqa: ASYNC110 - a probe asks
+            await asyncio.sleep(0.02)
+
+
+async def register(directory: Path) -> v1.NodeGetInfoResponse:
+    """What kubelet does, in its order; what the node told."""
+    await until_there(socket_of(directory))
+    kubelet = Channel(path=str(socket_of(directory)))
+    try:
+        stub = wire.RegistrationStub(kubelet)
+        info = await stub.get_info(wire.InfoRequest())
+        driver = Channel(path=info.endpoint)
+        try:
+            told = await v1.NodeStub(driver).node_get_info(v1.NodeGetInfoRequest())
+        finally:
+            driver.close()
+        await stub.notify_registration_status(wire.RegistrationStatus(plugin_registered=True))
+    finally:
+        kubelet.close()
+    return told
+
+
+async def until_there(path: Path) -> None:
+    async with asyncio.timeout(20):
+        while not path.exists():  # noqa: ASYNC110, ASYNC240 - another task makes it
+            await asyncio.sleep(0.01)
+
+
+async def test_kubelet_finds_it_and_learns_who_the_node_is(tmp_path: Path, cloud: Cloud) -> None:
+    """The whole way of a registration, and the answer in readiness and metrics."""
+    async with running(node_plan(tmp_path, port=cloud.port)) as driver:
+        told = await register(tmp_path)
+        ready, (_, metrics) = await driver.get("/readyz"), await driver.get("/metrics")
+    assert (told.node_id, ready) == (NODE, (200, "ok\n"))
+    assert "diskcsi_registered 1.0" in metrics
+
+
+async def test_until_kubelet_has_come_it_is_not_ready(tmp_path: Path, cloud: Cloud) -> None:
+    """But healthy: nothing is to be mended by a restart."""
+    async with running(node_plan(tmp_path, port=cloud.port)) as driver:
+        await ready_for(driver, "kubelet has not called")
+        assert (await driver.get("/healthz"))[0] == 200
+
+
+async def test_at_the_end_both_sockets_are_gone(tmp_path: Path, cloud: Cloud) -> None:
+    """Kubelet calls nobody who has gone."""
+    async with running(node_plan(tmp_path, port=cloud.port)):
+        await register(tmp_path)
+    assert not socket_of(tmp_path).exists()
+    assert not (tmp_path / "csi.sock").exists()
+
+
+def labelled_plan(directory: Path, api: Server) -> Plan:
+    """A node's plan without a metadata service, which may read its Node object."""
+    return node_plan(
+        directory, port=1, node_labels=True, kube_node_name="node-1", kube_api_host="127.0.0.1",
+        kube_api_port=api.port, service_account_dir=str(api.account),
+    )  # fmt: skip
+
+
+async def test_a_node_is_known_by_its_node_object(tmp_path: Path, authority: Authority) -> None:
+    """Where there is no metadata service, and the operator lets it be read."""
+    async with serving(tmp_path, authority) as api:
+        api.node = {"metadata": {"labels": LABELS}}
+        async with running(labelled_plan(tmp_path, api)):
+            told = await register(tmp_path)
+    assert told.node_id == NODE
+    assert told.accessible_topology.segments["topology.kubernetes.io/zone"] == ZONE
+
+
+async def test_without_any_word_of_the_node_it_waits_and_tells_what_to_do(
+    tmp_path: Path, authority: Authority
+) -> None:
+    """No crash, no registration, and one sentence."""
+    async with (
+        serving(tmp_path, authority) as api,
+        running(labelled_plan(tmp_path, api)) as driver,
+    ):
+        await ready_for(driver, "set REGION_ID, ZONE_ID and --nodeid")
+        assert (await driver.get("/healthz"), socket_of(tmp_path).exists()) == (
+            (200, "ok\n"),
+            False,
+        )
+
+
+async def test_a_node_that_becomes_known_registers_without_a_restart(
+    tmp_path: Path, authority: Authority
+) -> None:
+    """Somebody labels it, or grants the permission."""
+    async with (
+        serving(tmp_path, authority) as api,
+        running(labelled_plan(tmp_path, api)) as driver,
+    ):
+        api.answer = lambda: web.Response(status=403)
+        await ready_for(driver, "the verb get on nodes")
+        api.node, api.answer = {"metadata": {"labels": LABELS}}, None
+        await register(tmp_path)
+        assert await driver.get("/readyz") == (200, "ok\n")
+
+
+async def test_a_socket_that_is_deleted_from_outside_is_unhealthy(
+    tmp_path: Path, cloud: Cloud
+) -> None:
+    """A restart makes a new one; nothing else would."""
+    async with running(node_plan(tmp_path, port=cloud.port)) as driver:
+        before = await driver.get("/healthz")
+        (tmp_path / "csi.sock").unlink()
+        status, text = await driver.get("/healthz")
+    assert (before[0], status, "own socket" in text) == (200, 503, True)
+
+
+async def test_without_a_registration_directory_a_helper_registers(
+    tmp_path: Path, cloud: Cloud
+) -> None:
+    """Readiness waits for nothing that somebody else does."""
+    async with running(node_plan(tmp_path, port=cloud.port, registration_dir="")) as driver:
+        assert await driver.get("/readyz") == (200, "ok\n")
+
+
+async def test_metrics_tell_the_memory_of_the_process(tmp_path: Path, cloud: Cloud) -> None:
+    """A leak is seen before the kernel ends it."""
+    async with running(node_plan(tmp_path, port=cloud.port)) as driver:
+        _, metrics = await driver.get("/metrics")
+    assert "process_resident_memory_bytes " in metrics
