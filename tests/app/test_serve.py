@@ -74,6 +74,26 @@ async def test_a_dead_endpoint_makes_no_crash_loop(tmp_path: Path) -> None:
         assert (await probed(driver), await driver.get("/healthz")) == (False, (200, "ok\n"))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"access_key_id": "no-such-id"}, "InvalidAccessKeyId"),
+        ({"access_key_secret": "no-such-secret"}, "SignatureDoesNotMatch"),
+        ({"region": "cn-nowhere"}, "cn-nowhere"),
+        ({"ecs_endpoint": "nowhere.invalid:8090"}, "nowhere.invalid:8090"),
+        ({"credentials_dir": "/nowhere/secret"}, "the key pair in /nowhere/secret can't be read"),
+    ],
+    ids=["key-id", "key-secret", "region", "endpoint", "secret"],
+)
+async def test_what_is_set_wrong_is_told_in_one_sentence(
+    tmp_path: Path, cloud: Cloud, wrong: dict[str, object], words: str
+) -> None:
+    """With the words that the operator has to look for, and what to do."""
+    async with running(plan(tmp_path, cloud={**keys(cloud), **wrong})) as driver:
+        status, text = await driver.get("/readyz")
+    assert (status, words in text, text.count("\n")) == (503, True, 1), text
+
+
 async def test_missing_keys_are_told_where_readiness_is_asked(tmp_path: Path) -> None:
     """The start doesn't fail, since a Secret may be mounted later."""
     async with running(plan(tmp_path, cloud={"ecs_endpoint": "127.0.0.1:1"})) as driver:

@@ -249,4 +249,4 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
 def _about(request: Any) -> str:  # noqa: ANN401 - the SDK is untyped
     parameters = request.get_query_params()
     told = [str(parameters[name]) for name in TOLD_PARAMETERS if parameters.get(name)]
-    return " ".join(told) or "of the account"
+    return " ".join(told) or f"of the account in {parameters.get('RegionId') or 'no region'}"

@@ -33,6 +33,8 @@ BROKEN_PREFIXES: Final = (
 )  # fmt: skip
 """Codes after which a read is asked again at once."""
 
+WHICH_REGION: Final = "set REGION_ID to a region that this endpoint serves, such as cn-hangzhou"
+
 HINTS: Final[Mapping[str, str]] = {
     "IncorrectDiskStatus.NeverAttached": "use the volume in a pod once, then snapshot it",
     "IncorrectDiskStatus.NeverUsed": "write something to the volume, then snapshot it",
@@ -53,6 +55,9 @@ HINTS: Final[Mapping[str, str]] = {
     "InvalidTimeStamp.Expired": "the clock of this machine is off: set it",
     "SignatureDoesNotMatch": "the key secret is not the one of this key id",
     "InvalidAccessKeyId.NotFound": "the key id does not exist in this account any more",
+    "InvalidRegion.NotFound": WHICH_REGION,
+    "InvalidRegionId.NotFound": WHICH_REGION,
+    "InvalidRegionId.MalFormed": WHICH_REGION,
 }
 """What a person can do about a code."""
 
