@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ def shown(here: Account) -> dict[str, Any]:
         "orders": sorted((o.effect, o.about) for o in here.engine.orders.values()),
         "tokens": here.engine.tokens.told(), "busy": {k: v for k, v in here.engine.busy.items() if v},
     }  # fmt: skip
+
+
+def written(root: Path) -> str:
+    """What stands in the file."""
+    return (root / "state.json").read_text()
 
 
 def names_in(root: Path) -> list[str]:
@@ -81,7 +87,7 @@ async def test_a_write_leaves_one_whole_file(tmp_path: Path) -> None:
     here = await taken_up(tmp_path)
     await here.creates()
     assert names_in(tmp_path) == ["state.json"]
-    assert len(json.loads((tmp_path / "state.json").read_text())["disks"]) == 1
+    assert len(json.loads(written(tmp_path))["disks"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -103,6 +109,27 @@ async def test_a_directory_that_is_not_its_own_is_left_alone(
     with pytest.raises(LostMemory, match=words):
         await taken_up(tmp_path)
     assert path.read_text() == text
+
+
+async def test_a_write_that_fails_is_made_good_by_the_next_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its trouble is logged, and the cloud goes on."""
+    here, memory = account(), Memory(root=tmp_path, seed=1)
+    await memory.take_up(here.engine, EFFECTS)
+    obstacle = tmp_path / "state.new"
+    obstacle.mkdir()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        writer = tasks.create_task(memory.keep_forever(here.engine))
+        here.engine.ended.add("i-gone")
+        here.engine.changed()
+        while "can't be written" not in caplog.text:  # noqa: ASYNC110 - a log has no event
+            await asyncio.sleep(0)
+        obstacle.rmdir()
+        here.engine.changed()
+        while "i-gone" not in written(tmp_path):  # noqa: ASYNC110 - nor has a file
+            await asyncio.sleep(0)
+        writer.cancel()
 
 
 async def test_calls_that_only_read_write_nothing(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
@@ -90,11 +91,14 @@ class Memory:
             self._written = covers
 
     async def keep_forever(self, engine: Engine) -> None:
-        """Write down what happens by itself."""
+        """Write down what happens by itself; while that fails, try again with the next change."""
         while True:
             await self._changed.wait()
             self._changed.clear()
-            await self.keep(engine)
+            try:
+                await self.keep(engine)
+            except OSError:
+                logging.getLogger(__name__).exception("%s can't be written", self._path)
 
     def _told(self, engine: Engine) -> dict[str, Any]:
         return {

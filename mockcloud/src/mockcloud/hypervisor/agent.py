@@ -60,7 +60,7 @@ class AgentHypervisor(Hypervisor):
         """A loop device, and the machine's agent makes a node for it."""
         held = self._loops.get(serial)
         if held is None or held.descriptor is None:
-            self._loops[serial] = await asyncio.to_thread(self._devices.make, self._image(serial))
+            self._loops[serial] = await self._made(serial)
         guest = self._guest(instance_id)
         guest.wanted[serial] = nvme
         if not guest.on:
@@ -216,6 +216,14 @@ class AgentHypervisor(Hypervisor):
     def _taken_up(self, serial: str, number: int | None) -> HeldLoop:
         image = self._image(serial)
         return self._devices.adopted(image) or self._devices.make(image, number=number)
+
+    async def _made(self, serial: str) -> HeldLoop:
+        """A new device; what the kernel refuses now it may grant later."""
+        try:
+            return await asyncio.to_thread(self._devices.make, self._image(serial))
+        except (OSError, HypervisorError) as error:
+            logging.getLogger(__name__).warning("disk %s has no device yet: %s", serial, error)
+            raise Busy(str(error)) from error
 
     async def _release(self, held: HeldLoop) -> None:
         """Let go of the device; raises Busy for as long as somebody else has it."""
