@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -127,6 +128,20 @@ async def test_a_node_is_known_by_its_node_object(tmp_path: Path, authority: Aut
             told = await register(tmp_path)
     assert told.node_id == NODE
     assert told.accessible_topology.segments["topology.kubernetes.io/zone"] == ZONE
+
+
+async def test_the_log_names_who_told_of_the_node_and_why_others_did_not(
+    tmp_path: Path, authority: Authority, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, however often it is asked."""
+    async with serving(tmp_path, authority) as api:
+        api.node = {"metadata": {"labels": LABELS}}
+        async with running(labelled_plan(tmp_path, api)):
+            await register(tmp_path)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (told,) = [line for line in lines if line["event"] == "this node is known"]
+    assert (told["instance"], told["by"]) == (NODE, "Node object")
+    assert "metadata service: http://127.0.0.1:1" in told["not_used"]
 
 
 async def test_without_any_word_of_the_node_it_waits_and_tells_what_to_do(

@@ -169,6 +169,12 @@ def test_a_setting_that_may_be_absent_can_be_given() -> None:
             {"run_controller_service": "false", "run_node_service": "false"},
             "neither the controller nor the node is served",
         ),
+        (
+            {"registration_dir": "/registry", "run_node_service": "false"},
+            "registration_dir is for the node",
+        ),
+        ({"registration_dir": "registry"}, "allowed is an absolute path"),
+        ({"node_labels": "true"}, "set KUBE_NODE_NAME to the pod's spec.nodeName"),
     ],
 )
 def test_what_the_driver_can_t_do_is_refused(flags: dict[str, object], words: str) -> None:

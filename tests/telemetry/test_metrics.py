@@ -35,6 +35,14 @@ def test_a_gauge_is_read_when_asked(metrics: Metrics) -> None:
     assert b"diskcsi_things 7.0" in metrics.render()
 
 
+def test_a_counter_grows_with_each_call(metrics: Metrics) -> None:
+    """What raises it knows nothing of metrics."""
+    refused = metrics.counter("diskcsi_refusals", "Refusals.")
+    refused()
+    refused()
+    assert b"diskcsi_refusals_total 2.0" in metrics.render()
+
+
 def test_two_processes_worth_of_numbers_stay_apart(metrics: Metrics) -> None:
     """There is no registry of the module that both would share."""
     metrics.cloud_called("AttachDisk", code="OK", duration_s=0.3)
