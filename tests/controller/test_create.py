@@ -146,6 +146,24 @@ async def test_a_class_may_round_small_sizes_up(rig: Rig) -> None:
     assert volume.size_gib == 20
 
 
+@pytest.mark.parametrize("kind", ["quick", "quick,quick"])
+async def test_a_size_that_rounding_would_serve_is_refused_with_that_way_out(
+    rig: Rig, kind: str
+) -> None:
+    """Who may only choose a size passes the message on to who may change the class."""
+    with pytest.raises(OutOfRange, match='or set roundUp to "true" in the StorageClass'):
+        await rig.create(capacity=gib(5), parameters={"kind": kind})
+
+
+async def test_a_size_that_rounding_would_not_serve_is_refused_without_that_way_out(
+    rig: Rig,
+) -> None:
+    """The limit forbids the smallest disk, so the class can't help."""
+    with pytest.raises(OutOfRange, match="GiB") as refused:
+        await rig.create(capacity=gib(5, 10), parameters={"kind": "quick"})
+    assert "roundUp" not in str(refused.value)
+
+
 async def test_rounding_up_respects_the_limit(rig: Rig) -> None:
     """The caller's limit is a promise."""
     with pytest.raises(OutOfRange):

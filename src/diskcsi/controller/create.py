@@ -7,6 +7,7 @@ that is out of stock gives way to the next one. The answer to a repeat is as com
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from diskcsi.controller import placement
@@ -244,10 +245,23 @@ def _refuse_unsold_sizes(capacity: Capacity, parameters: VolumeParameters) -> No
             refusals.append((kind, refusal))
         else:
             return
+    way_out = _way_out(capacity, parameters)
     if len(refusals) == 1:
         only, why = refusals[0]
-        raise OutOfRange(f"{only.label}: {why.message}", hint=why.hint)
-    raise OutOfRange("; ".join(f"{kind.label}: {why}" for kind, why in refusals))
+        raise OutOfRange(f"{only.label}: {why.message}", hint=f"{why.hint}{way_out}")
+    told = "; ".join(f"{kind.label}: {why}" for kind, why in refusals)
+    raise OutOfRange(f"{told}{way_out}")
+
+
+def _way_out(capacity: Capacity, parameters: VolumeParameters) -> str:
+    """What to set in the class where rounding up would serve the size; else nothing."""
+    if not parameters.round_up_key or parameters.round_up:
+        return ""
+    for kind in parameters.kinds:
+        with suppress(OutOfRange):
+            _size_gib(capacity, kind, round_up=True)
+            return f', or set {parameters.round_up_key} to "true" in the StorageClass'
+    return ""
 
 
 def _as_ordered(volume_id: VolumeId, spec: DiskSpec) -> Disk:

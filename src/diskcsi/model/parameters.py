@@ -41,6 +41,7 @@ class VolumeParameters:
         region: the region the class wants; empty: the driver's own.
         multi_attach: whether several nodes may hold the disk.
         round_up: whether a size below the kind's smallest becomes that smallest.
+        round_up_key: the class's key that asks for that, for messages; empty: it has none.
         context: goes into the volume's context as it stands.
         warnings: about keys that are accepted and have no effect.
     """
@@ -50,6 +51,7 @@ class VolumeParameters:
     region: str = ""
     multi_attach: bool = False
     round_up: bool = False
+    round_up_key: str = ""
     context: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

@@ -92,6 +92,7 @@ def volume_parameters(given: Mapping[str, str]) -> AlibabaVolumeParameters:
         region=values["regionId"],
         multi_attach=values["multiAttach"],
         round_up=values["volumeSizeAutoAvailable"],
+        round_up_key="volumeSizeAutoAvailable",
         context=_context(values),
         warnings=parsed.warnings,
         encrypted=values["encrypted"],

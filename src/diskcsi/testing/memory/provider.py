@@ -77,6 +77,7 @@ def _volume_parameters(given: Mapping[str, str]) -> VolumeParameters:
         region=parsed.values["region"],
         multi_attach=parsed.values["shared"],
         round_up=parsed.values["roundUp"],
+        round_up_key="roundUp",
         warnings=parsed.warnings,
     )
 
