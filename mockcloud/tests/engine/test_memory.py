@@ -82,6 +82,12 @@ async def test_each_start_draws_other_ids_and_call_numbers(tmp_path: Path) -> No
     assert (len(ids), memory.first_call) == (2, 1_000_001)
 
 
+async def test_two_clouds_draw_different_ids(tmp_path: Path) -> None:
+    """They may share a kernel, where a disk's file is known by its name."""
+    ids = {await (await taken_up(tmp_path / name)).creates() for name in ("one", "other")}
+    assert len(ids) == 2
+
+
 async def test_a_write_leaves_one_whole_file(tmp_path: Path) -> None:
     """Nothing half written is beside it."""
     here = await taken_up(tmp_path)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from mockcloud.agent.node import instance_id
-from mockcloud.hypervisor.loopdev import backing_name
 from wireclient import signed
 
 PATIENCE_S: Final = 20.0
@@ -176,9 +175,8 @@ class Nodes:
 
     def loops(self, disk_id: str) -> list[str]:
         """The kernel's devices over a disk's file."""
-        name = f"{disk_id.removeprefix('d-')}.img"
-        found = (path.name for path in Path("/sys/block").glob("loop*"))
-        return [one for one in found if backing_name(int(one.removeprefix("loop"))) == name]
+        image = self.root / "cloud/disks" / f"{disk_id.removeprefix('d-')}.img"
+        return [device for device, path in _backed() if path == str(image)]
 
     def kill(self, process: Process | None, number: int = signal.SIGKILL) -> None:
         """End a process, and wait until it is gone."""
@@ -192,8 +190,11 @@ class Nodes:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             process.communicate()
-        ours = {path.name for path in (self.root / "cloud").glob("disks/*.img")}
-        wait_until(lambda: not ours & set(_backing_names()), "no loop device is left")
+        ours = f"{self.root}/"
+        wait_until(
+            lambda: not any(path.startswith(ours) for _, path in _backed()),
+            "no loop device is left",
+        )
 
     def _start(self, *command: str) -> Process:
         path = os.pathsep.join(sys.path)
@@ -214,6 +215,8 @@ class Nodes:
             return told
 
 
-def _backing_names() -> Iterator[str]:
-    for path in Path("/sys/block").glob("loop*"):
-        yield backing_name(int(path.name.removeprefix("loop")))
+def _backed() -> Iterator[tuple[str, str]]:
+    """The kernel's loop devices and the files behind them."""
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):  # it went meanwhile
+            yield path.parts[3], path.read_text().rstrip("\n")

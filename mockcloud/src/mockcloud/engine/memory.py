@@ -7,6 +7,7 @@ import dataclasses
 import json
 import logging
 import os
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from random import Random
@@ -33,13 +34,15 @@ class Memory:
 
     Args:
         root: the directory of the file; made when it is missing.
-        seed: of ids; each start draws others.
+        seed: of ids, together with a salt that each directory has of its own: each start draws
+            others, and so does each of several clouds on one machine.
     """
 
     def __init__(self, *, root: Path, seed: int) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self._path = root / NAME
         self._seed = seed
+        self._salt = ""
         self._starts = 0
         self._asked = self._written = 0
         self._latest = ""
@@ -59,7 +62,8 @@ class Memory:
         """
         told = await asyncio.to_thread(self._read)
         self._starts = told.get("starts", -1) + 1
-        random = Random(f"{self._seed}/{self._starts}")
+        self._salt = told.get("salt") or secrets.token_hex(8)
+        random = Random(f"{self._seed}/{self._salt}/{self._starts}")
         engine.go_on(count=told.get("count", 0), random=random)
         if told:
             _recall(engine, told, {effect.__name__: effect for effect in effects})
@@ -103,6 +107,7 @@ class Memory:
     def _told(self, engine: Engine) -> dict[str, Any]:
         return {
             "version": VERSION,
+            "salt": self._salt,
             "starts": self._starts,
             "count": engine.count,
             "disks": [dataclasses.asdict(one) for one in engine.disks.values()],
