@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from aiohttp import web
 from grpclib.client import Channel
 from mockcloud.app import Cloud
@@ -15,6 +17,7 @@ from mockcloud.app import Cloud
 from diskcsi._proto import pluginregistration as wire
 from diskcsi._proto.csi import v1
 from diskcsi.settings import Plan
+from diskcsi.telemetry.logging import configure
 from tests.app.driver import NODE, REGION, ZONE, Driver, mock, plan, running
 from tests.cluster.authority import Authority, new_authority
 from tests.cluster.server import Server, serving
@@ -31,6 +34,18 @@ LABELS = {
 async def cloud() -> AsyncIterator[Cloud]:
     async with mock() as one:
         yield one
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], list[dict[str, str]]]]:
+    """Reads the lines of the log; later tests' lines must not go to what this test prints to."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    configure(level="INFO", form="json")
 
 
 @pytest.fixture(scope="module")
@@ -131,15 +146,14 @@ async def test_a_node_is_known_by_its_node_object(tmp_path: Path, authority: Aut
 
 
 async def test_the_log_names_who_told_of_the_node_and_why_others_did_not(
-    tmp_path: Path, authority: Authority, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, authority: Authority, printed: Callable[[], list[dict[str, str]]]
 ) -> None:
     """Once, however often it is asked."""
     async with serving(tmp_path, authority) as api:
         api.node = {"metadata": {"labels": LABELS}}
         async with running(labelled_plan(tmp_path, api)):
             await register(tmp_path)
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    (told,) = [line for line in lines if line["event"] == "this node is known"]
+    (told,) = [line for line in printed() if line["event"] == "this node is known"]
     assert (told["instance"], told["by"]) == (NODE, "Node object")
     assert "metadata service: http://127.0.0.1:1" in told["not_used"]
 
