@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,20 @@ import pytest
 from e2e.cluster.place import NAMESPACE, Place, here
 from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube
-from e2e.support.leftovers import Leftovers
+from e2e.support.leftovers import Made
 from e2e.support.machines import Machines, Zones
 from e2e.support.objects import ESSD, storage_class
 from e2e.support.timeline import timeline
 from e2e.support.waiting import NotSeen, wait_for
+
+SIDE_BY_SIDE = {
+    "test_volumes", "test_growth", "test_snapshots", "test_rainbond", "test_from_the_go_driver",
+    "test_misconfiguration", "test_zones",
+}  # fmt: skip
+"""Modules whose scenarios touch nothing that another one uses."""
+
+IN_TURN = {"test_rainbond", "test_misconfiguration", "test_zones"}
+"""Of these, the modules whose own scenarios share a name in the cluster, and go one by one."""
 
 CLEAN_S = 180
 """Until the last disk of a scenario is gone: a detach and a deletion, and their retries."""
@@ -81,8 +91,8 @@ def zones(cluster: Kube) -> Zones:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def shared_classes(cluster: Kube) -> Iterator[None]:
-    """The classes, and away with them at the end."""
+def shared_classes(cluster: Kube) -> None:
+    """The classes; they stay for the next run, and cost nothing."""
     snapshots = {
         "apiVersion": "snapshot.storage.k8s.io/v1",
         "kind": "VolumeSnapshotClass",
@@ -91,9 +101,6 @@ def shared_classes(cluster: Kube) -> Iterator[None]:
         "deletionPolicy": "Delete",
     }
     cluster.apply(*SHARED.values(), snapshots)
-    yield
-    cluster.delete("storageclass", *SHARED)
-    cluster.delete("volumesnapshotclass", "e2e-snapshots")
 
 
 @pytest.fixture
@@ -101,7 +108,6 @@ def kube(
     request: pytest.FixtureRequest, cluster: Kube, cloud: MockCloud, driver: Kube
 ) -> Iterator[Kube]:
     """A namespace of the scenario's own; afterwards nothing that it made is left anywhere."""
-    before = Leftovers.seen(kube=cluster, cloud=cloud)
     began = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     name = "e2e-" + re.sub("[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
     mine = cluster.within(name[:60].rstrip("-"))
@@ -112,13 +118,14 @@ def kube(
         request.node.add_report_section("call", "the volume's timeline", told)
         print(told)
     cloud.clear_faults()
+    made = Made.seen(kube=mine, cloud=cloud)
     cluster.delete("namespace", mine.namespace)
-    _wait_clean(before, cluster, cloud)
+    _wait_clean(made, cluster, cloud)
 
 
-def _wait_clean(before: Leftovers, cluster: Kube, cloud: MockCloud) -> None:
+def _wait_clean(made: Made, cluster: Kube, cloud: MockCloud) -> None:
     def left() -> str:
-        return Leftovers.seen(kube=cluster, cloud=cloud).beyond(before)
+        return made.left(kube=cluster, cloud=cloud)
 
     try:
         wait_for(lambda: not left(), what="all of it is gone", timeout_s=CLEAN_S, instead=left)
@@ -143,15 +150,29 @@ def essd() -> dict[str, str]:
     return dict(ESSD)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Scenarios that disturb others run alone, after those that may run side by side."""
+    for item in items:
+        if item.path.stem not in SIDE_BY_SIDE:
+            item.add_marker(pytest.mark.disruptive)
+        elif item.path.stem in IN_TURN:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the report for programs is to be written."""
+    parser.addoption("--report-json", type=Path, default=None)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write what a program may want to read of the run."""
+    path: Path | None = session.config.getoption("--report-json")
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None:
+    if path is None or reporter is None or hasattr(session.config, "workerinput"):
         return
     rows = [
         {"scenario": report.nodeid, "outcome": outcome, "took_s": round(report.duration, 1)}
         for outcome in ("passed", "failed", "skipped", "error")
         for report in reporter.stats.get(outcome, [])
     ]
-    path = here().work / "report.json"
     path.write_text(json.dumps(rows, indent=1))

@@ -83,6 +83,7 @@ def test_its_volumes_are_served(kube: Kube, cloud: MockCloud, zones: Zones, zone
     assert disk not in cloud.disks()
 
 
+@pytest.mark.disruptive
 def test_pods_run_on_while_the_driver_is_swapped(kube: Kube, driver: Kube) -> None:
     """With no driver at all a pod writes on; the next one then takes its volume away and back."""
     kube.apply(

@@ -1,48 +1,95 @@
-"""What must be the same after a scenario as before it."""
+"""What a scenario made, and what of it is still there when its namespace is gone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 from e2e.support.cloud import MockCloud
-from e2e.support.kube import Kube
+from e2e.support.kube import Kube, Object
 from e2e.support.machines import loop_devices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leftovers:
-    """Names of what exists of our making, in the cluster, in the cloud and in the kernel."""
+class Made:
+    """The volumes of one namespace, by their names and ids.
 
+    Other scenarios may run beside this one: what counts as this one's is bound by the namespace,
+    which volumes name in their claim, and disks in a tag.
+    """
+
+    namespace: str
     volumes: frozenset[str]
-    attachments: frozenset[str]
-    contents: frozenset[str]
     disks: frozenset[str]
     snapshots: frozenset[str]
-    devices: frozenset[str]
 
     @classmethod
-    def seen(cls, *, kube: Kube, cloud: MockCloud) -> Leftovers:
-        """Those of this moment."""
+    def seen(cls, *, kube: Kube, cloud: MockCloud) -> Self:
+        """What there is of a namespace at this moment."""
+        volumes = [one for one in kube.list("pv") if _claimed_from(one) == kube.namespace]
         state = cloud.state()
+        tagged = {str(disk["id"]) for disk in state["disks"] if _tagged(disk, kube.namespace)}
+        disks = tagged | {one["spec"]["csi"]["volumeHandle"] for one in volumes}
         return cls(
-            volumes=_names(kube, "pv"),
-            attachments=_names(kube, "volumeattachment"),
-            contents=_names(kube, "volumesnapshotcontent"),
-            disks=frozenset(str(disk["id"]) for disk in state["disks"]),
-            snapshots=frozenset(str(one["id"]) for one in state["snapshots"]),
-            devices=frozenset(
-                name for name, file in loop_devices().items() if "/mockcloud/" in file
+            namespace=kube.namespace,
+            volumes=frozenset(one["metadata"]["name"] for one in volumes),
+            disks=frozenset(disks),
+            snapshots=frozenset(
+                str(one["id"]) for one in state["snapshots"] if one["disk_id"] in disks
             ),
         )
 
-    def beyond(self, before: Leftovers) -> str:
-        """What is there now and was not before, in words; empty when nothing is."""
+    def left(self, *, kube: Kube, cloud: MockCloud) -> str:
+        """What is there of it still, in the cluster, the cloud and the kernel; empty: nothing."""
+        state = cloud.state()
+        known = {str(disk["id"]) for disk in state["disks"]}
+        found = {
+            "volumes": {
+                one["metadata"]["name"] for one in kube.list("pv") if self._has_volume(one)
+            },
+            "attachments": {
+                one["metadata"]["name"]
+                for one in kube.list("volumeattachment")
+                if one["spec"]["source"].get("persistentVolumeName") in self.volumes
+            },
+            "snapshot contents": {
+                one["metadata"]["name"]
+                for one in kube.list("volumesnapshotcontent")
+                if one["spec"]["volumeSnapshotRef"]["namespace"] == self.namespace
+            },
+            "disks": {
+                str(disk["id"])
+                for disk in state["disks"]
+                if disk["id"] in self.disks or _tagged(disk, self.namespace)
+            },
+            "snapshots": {str(one["id"]) for one in state["snapshots"]} & self.snapshots,
+            "loop devices": {
+                f"{name} of {disk}"
+                for name, disk in _devices().items()
+                if disk in self.disks or disk not in known
+            },
+        }
         return "; ".join(
-            f"{name}: {', '.join(sorted(more))}"
-            for name in self.__dataclass_fields__
-            if (more := getattr(self, name) - getattr(before, name))
+            f"{what}: {', '.join(sorted(names))}" for what, names in found.items() if names
         )
 
+    def _has_volume(self, volume: Object) -> bool:
+        return volume["metadata"]["name"] in self.volumes or _claimed_from(volume) == self.namespace
 
-def _names(kube: Kube, kind: str) -> frozenset[str]:
-    return frozenset(one["metadata"]["name"] for one in kube.list(kind))
+
+def _claimed_from(volume: Object) -> str:
+    return str(volume["spec"].get("claimRef", {}).get("namespace", ""))
+
+
+def _tagged(disk: Object, namespace: str) -> bool:
+    return namespace in disk["tags"].values()
+
+
+def _devices() -> dict[str, str]:
+    """Each loop device of the mock's, and the disk whose file is behind it."""
+    return {
+        name: f"d-{Path(file.removesuffix(' (deleted)')).stem}"
+        for name, file in loop_devices().items()
+        if "/mockcloud/" in file
+    }
