@@ -26,9 +26,6 @@ SIDE_BY_SIDE = {
 }  # fmt: skip
 """Modules whose scenarios touch nothing that another one uses."""
 
-IN_TURN = {"test_rainbond", "test_misconfiguration", "test_zones"}
-"""Of these, the modules whose own scenarios share a name in the cluster, and go one by one."""
-
 CLEAN_S = 180
 """Until the last disk of a scenario is gone: a detach and a deletion, and their retries."""
 
@@ -100,7 +97,12 @@ def shared_classes(cluster: Kube) -> None:
         "driver": SHARED["e2e-wait"]["provisioner"],
         "deletionPolicy": "Delete",
     }
-    cluster.apply(*SHARED.values(), snapshots)
+    listed = {"apiVersion": "v1", "kind": "List", "items": [*SHARED.values(), snapshots]}
+    wait_for(  # another process of this run may make them at the same moment
+        lambda: cluster.attempt("apply", "--filename=-", text=json.dumps(listed)).returncode == 0,
+        what="the classes are made",
+        timeout_s=30,
+    )
 
 
 @pytest.fixture
@@ -155,8 +157,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem not in SIDE_BY_SIDE:
             item.add_marker(pytest.mark.disruptive)
-        elif item.path.stem in IN_TURN:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

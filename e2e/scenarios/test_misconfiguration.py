@@ -15,6 +15,8 @@ from e2e.cluster.place import ROOT, Place
 from e2e.support.kube import Kube, is_ready
 from e2e.support.waiting import wait_for
 
+pytestmark = pytest.mark.xdist_group("misconfiguration")  # they share names in the cluster
+
 CHART: Final = ROOT / "k8s" / "chart" / "diskcsi"
 VALUES: Final = ROOT / "e2e" / "cluster" / "values" / "diskcsi.yaml"
 CONTROLLER: Final = "app.kubernetes.io/component=controller"

@@ -12,7 +12,10 @@ from e2e.support.kube import Kube
 from e2e.support.machines import Zones
 from e2e.support.objects import DRIVER, stateful_set
 
+pytestmark = pytest.mark.xdist_group("rainbond")  # they share names in the cluster
+
 CLASS = "alicloud-disk-of-the-console"
+"""Of the category `cloud_ssd`, which only the zone's first machine takes: pods are sent there."""
 
 
 @pytest.fixture
@@ -46,20 +49,20 @@ def _make(cluster: Kube, name: str, parameters: Mapping[str, str]) -> None:
 
 
 @pytest.mark.usefixtures("console_class")
-def test_a_stateful_component_gets_its_disk(kube: Kube, cloud: MockCloud) -> None:
+def test_a_stateful_component_gets_its_disk(kube: Kube, cloud: MockCloud, zones: Zones) -> None:
     """The class is found by listing classes, and the cloud shows a disk of that size in use."""
     found = [one["metadata"]["name"] for one in kube.list("storageclass")]
     assert CLASS in found
-    kube.apply(stateful_set("component", of=CLASS, size="20Gi"))
+    kube.apply(stateful_set("component", of=CLASS, size="20Gi", node=zones.first))
     kube.wait_running("component-0")
     disk = cloud.disks()[disk_of(kube, "data-component-0")]
     assert (disk["size_gib"], disk["status"], disk["category"]) == (20, "In_use", "cloud_ssd")
 
 
 @pytest.mark.usefixtures("console_class")
-def test_data_outlives_an_update_of_the_component(kube: Kube) -> None:
+def test_data_outlives_an_update_of_the_component(kube: Kube, zones: Zones) -> None:
     """The StatefulSet is deleted and made again, and finds its claim."""
-    component = stateful_set("component", of=CLASS, size="20Gi")
+    component = stateful_set("component", of=CLASS, size="20Gi", node=zones.first)
     kube.apply(component)
     kube.wait_running("component-0")
     wrote = kube.sh("component-0", WRITE)
@@ -82,8 +85,10 @@ def test_less_than_the_smallest_disk_is_explained_on_the_claim(
     assert set(cloud.disks()) == before
 
 
-def test_a_class_may_round_up(kube: Kube, cloud: MockCloud, forgiving_class: str) -> None:
+def test_a_class_may_round_up(
+    kube: Kube, cloud: MockCloud, zones: Zones, forgiving_class: str
+) -> None:
     """With `volumeSizeAutoAvailable` a form that asks for 10 gets 20."""
-    kube.apply(stateful_set("component", of=forgiving_class, size="10Gi"))
+    kube.apply(stateful_set("component", of=forgiving_class, size="10Gi", node=zones.first))
     kube.wait_running("component-0")
     assert cloud.disks()[disk_of(kube, "data-component-0")]["size_gib"] == 20

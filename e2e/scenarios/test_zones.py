@@ -12,6 +12,8 @@ from e2e.support.kube import Kube
 from e2e.support.machines import Zones
 from e2e.support.objects import ESSD, claim, pod, stateful_set, storage_class
 
+pytestmark = pytest.mark.xdist_group("zones")  # they share names in the cluster
+
 
 @pytest.fixture
 def class_of_zone(cluster: Kube, zones: Zones) -> Iterator[str]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube, Object
 from e2e.support.machines import loop_devices
+
+DISK_DIRECTORIES: Final = ("/disks/", "/var/lib/mockcloud/disks/")
+"""Where the mock keeps files, as the kernel tells it outside and inside of the mock's pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,5 +94,5 @@ def _devices() -> dict[str, str]:
     return {
         name: f"d-{Path(file.removesuffix(' (deleted)')).stem}"
         for name, file in loop_devices().items()
-        if "/mockcloud/" in file
+        if file.startswith(DISK_DIRECTORIES)
     }

@@ -136,11 +136,14 @@ def stateful_set(
     replicas: int = 1,
     size: str = "1Gi",
     zone: str = "",
+    node: str = "",
     script: str = IDLE,
     tolerations: Sequence[Mapping[str, Any]] = (),
 ) -> Object:
     """A StatefulSet whose pods have a claim `data` each, mounted at /data."""
-    template = pod("unused", zone=zone, script=script, tolerations=list(tolerations))["spec"]
+    template = pod("unused", zone=zone, node=node, script=script, tolerations=list(tolerations))[
+        "spec"
+    ]
     template["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
     template["volumes"] = []
     made = claim("data", of=of, size=size)
