@@ -13,7 +13,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "k8s" / "README.md"])
+PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), ROOT / "k8s" / "README.md"])
 EXAMPLES = sorted((ROOT / "examples" / "kubernetes").glob("*.yaml"))
 
 OF_OTHERS = re.compile(r"\(from (Kubernetes|helm)")
