@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     """0 if all chosen scenarios passed; the reports are in `build/e2e`."""
     work = here().work
     parts = {
-        "beside": ("-m", "not disruptive", "-n", str(SIDE_BY_SIDE), "--dist", "loadgroup"),
+        "beside": ("-m", "not disruptive", "-n", str(SIDE_BY_SIDE)),
         "alone": ("-m", "disruptive"),
     }
     ends: list[int] = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,23 +17,28 @@ from e2e.cluster.place import ROOT, Place
 from e2e.support.kube import Kube, is_ready
 from e2e.support.waiting import wait_for
 
-pytestmark = pytest.mark.xdist_group("misconfiguration")  # they share names in the cluster
-
 CHART: Final = ROOT / "k8s" / "chart" / "diskcsi"
 VALUES: Final = ROOT / "e2e" / "cluster" / "values" / "diskcsi.yaml"
 CONTROLLER: Final = "app.kubernetes.io/component=controller"
 NODE: Final = "app.kubernetes.io/component=node"
 SECRET: Final = "e2e-key"  # noqa: S105 - an object's name
 
-BESIDE: Final[Mapping[str, Any]] = {
-    "driverName": "second.diskcsi.e2e",
-    "fullnameOverride": "second",
-    "defaultClasses": False,
-    "controller": {"replicas": 1},
-    "node": {"httpPort": 11360},
-    "credentials": {"id": "", "secret": "", "existingSecret": SECRET},
-}
-"""A second release beside the cluster's own: other names, another port on the nodes' network."""
+FIRST_PORT: Final = 11300
+PORTS: Final = 4000
+"""Of the nodes' own network, for the node plug-ins of releases that may stand side by side."""
+
+
+def beside(namespace: str) -> dict[str, Any]:
+    """A release beside the cluster's own: another driver, another port on the nodes' network."""
+    return {
+        "driverName": f"{hashlib.sha256(namespace.encode()).hexdigest()[:12]}.diskcsi.e2e",
+        "fullnameOverride": "second",
+        "defaultClasses": False,
+        "controller": {"replicas": 1},
+        "node": {"httpPort": FIRST_PORT + zlib.crc32(namespace.encode()) % PORTS},
+        "credentials": {"id": "", "secret": "", "existingSecret": SECRET},
+    }
+
 
 Install = Callable[[Mapping[str, Any]], subprocess.CompletedProcess[str]]
 
@@ -58,7 +65,7 @@ def install(kube: Kube, place: Place, tmp_path: Path) -> Iterator[Install]:
 
     def call(values: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
         file = tmp_path / "values.json"
-        below = merged(yaml.safe_load(VALUES.read_text()), BESIDE)
+        below = merged(yaml.safe_load(VALUES.read_text()), beside(kube.namespace))
         file.write_text(json.dumps(merged(below, values)))
         return helm("upgrade", "--install", "second", str(CHART), "--values", str(file))
 

@@ -12,31 +12,33 @@ from e2e.support.kube import Kube
 from e2e.support.machines import Zones
 from e2e.support.objects import DRIVER, stateful_set
 
-pytestmark = pytest.mark.xdist_group("rainbond")  # they share names in the cluster
 
-CLASS = "alicloud-disk-of-the-console"
-"""Of the category `cloud_ssd`, which only the zone's first machine takes: pods are sent there."""
+@pytest.fixture
+def console_class(kube: Kube, zones: Zones) -> Iterator[str]:
+    """The class of the page: an old provisioner's keys, edited for the user's place.
+
+    Of the machines in its zone only the first takes `cloud_ssd`: pods are sent there.
+    """
+    name = f"{kube.namespace}-class"
+    _make(kube, name, _of_the_page(zones))
+    yield name
+    kube.delete("storageclass", name)
 
 
 @pytest.fixture
-def console_class(cluster: Kube, zones: Zones) -> Iterator[Mapping[str, str]]:
-    """The class of the page: an old provisioner's keys, edited for the user's place."""
-    parameters = {
+def forgiving_class(kube: Kube, zones: Zones) -> Iterator[str]:
+    """The same for forms that ask for less than the smallest disk."""
+    name = f"{kube.namespace}-class"
+    _make(kube, name, {**_of_the_page(zones), "volumeSizeAutoAvailable": "true"})
+    yield name
+    kube.delete("storageclass", name)
+
+
+def _of_the_page(zones: Zones) -> dict[str, str]:
+    return {
         "type": "cloud_ssd", "regionId": "cn-hangzhou", "zoneId": zones.two, "fsType": "ext4",
         "readOnly": "false",
     }  # fmt: skip
-    _make(cluster, CLASS, parameters)
-    yield parameters
-    cluster.delete("storageclass", CLASS)
-
-
-@pytest.fixture
-def forgiving_class(cluster: Kube, console_class: Mapping[str, str]) -> Iterator[str]:
-    """The same for forms that ask for less than the smallest disk."""
-    name = f"{CLASS}-from-20"
-    _make(cluster, name, {**console_class, "volumeSizeAutoAvailable": "true"})
-    yield name
-    cluster.delete("storageclass", name)
 
 
 def _make(cluster: Kube, name: str, parameters: Mapping[str, str]) -> None:
@@ -48,21 +50,23 @@ def _make(cluster: Kube, name: str, parameters: Mapping[str, str]) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.usefixtures("console_class")
-def test_a_stateful_component_gets_its_disk(kube: Kube, cloud: MockCloud, zones: Zones) -> None:
+def test_a_stateful_component_gets_its_disk(
+    kube: Kube, cloud: MockCloud, zones: Zones, console_class: str
+) -> None:
     """The class is found by listing classes, and the cloud shows a disk of that size in use."""
     found = [one["metadata"]["name"] for one in kube.list("storageclass")]
-    assert CLASS in found
-    kube.apply(stateful_set("component", of=CLASS, size="20Gi", node=zones.first))
+    assert console_class in found
+    kube.apply(stateful_set("component", of=console_class, size="20Gi", node=zones.first))
     kube.wait_running("component-0")
     disk = cloud.disks()[disk_of(kube, "data-component-0")]
     assert (disk["size_gib"], disk["status"], disk["category"]) == (20, "In_use", "cloud_ssd")
 
 
-@pytest.mark.usefixtures("console_class")
-def test_data_outlives_an_update_of_the_component(kube: Kube, zones: Zones) -> None:
+def test_data_outlives_an_update_of_the_component(
+    kube: Kube, zones: Zones, console_class: str
+) -> None:
     """The StatefulSet is deleted and made again, and finds its claim."""
-    component = stateful_set("component", of=CLASS, size="20Gi", node=zones.first)
+    component = stateful_set("component", of=console_class, size="20Gi", node=zones.first)
     kube.apply(component)
     kube.wait_running("component-0")
     wrote = kube.sh("component-0", WRITE)
@@ -73,16 +77,14 @@ def test_data_outlives_an_update_of_the_component(kube: Kube, zones: Zones) -> N
     assert kube.sh("component-0", SUM) == wrote
 
 
-@pytest.mark.usefixtures("console_class")
 def test_less_than_the_smallest_disk_is_explained_on_the_claim(
-    kube: Kube, cloud: MockCloud
+    kube: Kube, cloud: MockCloud, console_class: str
 ) -> None:
     """The claim tells the minimum and the way out, and no disk is made."""
-    before = set(cloud.disks())
-    kube.apply(stateful_set("component", of=CLASS, size="10Gi"))
+    kube.apply(stateful_set("component", of=console_class, size="10Gi"))
     told = kube.wait_event("pvc", "data-component-0", "20")
     assert "volumeSizeAutoAvailable" in told
-    assert set(cloud.disks()) == before
+    assert not [one for one in cloud.state()["disks"] if kube.namespace in one["tags"].values()]
 
 
 def test_a_class_may_round_up(

@@ -9,6 +9,7 @@ from e2e.support.data import SUM, WRITE, disk_of
 from e2e.support.kube import Kube
 from e2e.support.machines import Zones
 from e2e.support.objects import DRIVER, claim, pod, storage_class
+from e2e.support.waiting import wait_for
 
 
 @pytest.mark.parametrize("of", ["e2e-wait", "e2e-wait-xfs", "e2e-now", "e2e-now-xfs"])
