@@ -154,7 +154,7 @@ def test_retained_disks_stay_when_their_claim_goes(kube: Kube, cloud: MockCloud)
     kube.delete("pod", "writer")
     kube.delete("pvc", "data")
     kube.wait("pv", volume, lambda one: one["status"]["phase"] == "Released", what="is released")
-    assert cloud.disks()[disk]["status"] == "Available"
+    wait_for(lambda: cloud.disks()[disk]["status"] == "Available", what="the disk is free")
     kube.run(
         "patch", "pv", volume, "--patch", '{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}'
     )
