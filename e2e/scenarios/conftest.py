@@ -121,6 +121,8 @@ def kube(
         print(told)
     cloud.clear_faults()
     made = Made.seen(kube=mine, cloud=cloud)
+    # a namespace alone looks only every fifteen seconds whether its pods are gone
+    mine.run("delete", "statefulset,pod,volumesnapshot,pvc", "--all", timeout_s=300)
     cluster.delete("namespace", mine.namespace)
     _wait_clean(made, cluster, cloud)
 
