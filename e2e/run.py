@@ -1,11 +1,12 @@
 """Runs the scenarios: `python -m e2e.run [options of pytest]`.
 
-Those that disturb nobody run side by side, since they mostly wait; then the others, one by one.
+First the checks of the images that the cluster runs, then the scenarios: those that disturb nobody
+side by side, since they mostly wait, and at last the others, one by one.
 """
 
 from __future__ import annotations
 
-import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from e2e.cluster.place import ROOT, here
+from e2e.cluster.place import ROOT, Place, here
 
 TIMEOUT_S: Final = 900
 """For one scenario; each wait in it has a limit of its own, which tells more."""
@@ -25,37 +26,38 @@ NONE_CHOSEN: Final = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 
 SCENARIOS: Final = str(Path(__file__).parent / "scenarios")
 
+PARTS: Final = {
+    "images": ("-m", "images", str(ROOT / "tests" / "images")),
+    "beside": ("-m", "not disruptive", "-n", str(SIDE_BY_SIDE), SCENARIOS),
+    "alone": ("-m", "disruptive", SCENARIOS),
+}
+
 
 def main(arguments: list[str]) -> int:
-    """0 if all chosen scenarios passed; the reports are in `build/e2e`."""
-    work = here().work
-    parts = {
-        "beside": ("-m", "not disruptive", "-n", str(SIDE_BY_SIDE)),
-        "alone": ("-m", "disruptive"),
-    }
+    """0 if all chosen scenarios passed; `build/e2e/report-PART.xml` tells of each."""
+    place = here()
     ends: list[int] = []
-    rows: list[dict[str, object]] = []
-    for name, flags in parts.items():
+    for name, chosen in PARTS.items():
         began_s = time.monotonic()
-        report = work / f"report-{name}.json"
-        report.unlink(missing_ok=True)
-        ends.append(int(pytest.main([*_common(work, name), *flags, *arguments, SCENARIOS])))
-        rows += json.loads(report.read_text()) if report.exists() else []
-        print(f"scenarios {name}: {time.monotonic() - began_s:.0f} s", flush=True)
-    (work / "report.json").write_text(json.dumps(rows, indent=1))
+        ends.append(_part(place, name, [*chosen, *arguments]))
+        print(f"{name}: {time.monotonic() - began_s:.0f} s", flush=True)
     if all(end == NONE_CHOSEN for end in ends):
         print("no scenario has these words", file=sys.stderr)
         return NONE_CHOSEN
     return next((end for end in ends if end not in (0, NONE_CHOSEN)), 0)
 
 
-def _common(work: Path, name: str) -> list[str]:
-    return [
-        "--verbose", "--tb=short", "-rfE", f"--timeout={TIMEOUT_S}", "-p", "no:randomly",
-        "--durations=15", f"--junitxml={work / f'report-{name}.xml'}", f"--rootdir={ROOT}",
-        f"--override-ini=cache_dir={work / 'pytest'}", "--override-ini=faulthandler_timeout=0",
-        f"--report-json={work / f'report-{name}.json'}",
+def _part(place: Place, name: str, arguments: list[str]) -> int:
+    command = [
+        sys.executable, "-m", "pytest", "--verbose", "--tb=short", "-rfE", "-p", "no:randomly",
+        "--durations=15", f"--timeout={TIMEOUT_S}", f"--rootdir={ROOT}",
+        f"--junitxml={place.work / f'report-{name}.xml'}",
+        f"--override-ini=cache_dir={place.work / 'pytest'}",
+        "--override-ini=faulthandler_timeout=0",
     ]  # fmt: skip
+    return subprocess.run(
+        [*command, *arguments], cwd=ROOT, check=False, env=place.environment()
+    ).returncode
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,22 +158,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem not in SIDE_BY_SIDE:
             item.add_marker(pytest.mark.disruptive)
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where the report for programs is to be written."""
-    parser.addoption("--report-json", type=Path, default=None)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write what a program may want to read of the run."""
-    path: Path | None = session.config.getoption("--report-json")
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if path is None or reporter is None or hasattr(session.config, "workerinput"):
-        return
-    rows = [
-        {"scenario": report.nodeid, "outcome": outcome, "took_s": round(report.duration, 1)}
-        for outcome in ("passed", "failed", "skipped", "error")
-        for report in reporter.stats.get(outcome, [])
-    ]
-    path.write_text(json.dumps(rows, indent=1))

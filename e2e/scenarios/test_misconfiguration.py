@@ -65,7 +65,9 @@ def install(kube: Kube, place: Place, tmp_path: Path) -> Iterator[Install]:
 
     def call(values: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
         file = tmp_path / "values.json"
-        below = merged(yaml.safe_load(VALUES.read_text()), beside(kube.namespace))
+        own = yaml.safe_load(VALUES.read_text())
+        without_classes = {key: own[key] for key in own if "torageClass" not in key}
+        below = merged(without_classes, beside(kube.namespace))
         file.write_text(json.dumps(merged(below, values)))
         return helm("upgrade", "--install", "second", str(CHART), "--values", str(file))
 
