@@ -54,8 +54,10 @@ def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]
 
 
 @pytest.fixture
-def install(kube: Kube, place: Place, tmp_path: Path) -> Iterator[Install]:
+def install(kube: Kube, driver: Kube, place: Place, tmp_path: Path) -> Iterator[Install]:
     """Installs or upgrades the second release with values of its own."""
+    served = driver.get("daemonset", "diskcsi-node")["spec"]["template"]["spec"]["containers"][0]
+    image = {"image": {"tag": served["image"].rpartition(":")[2]}}
 
     def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -67,7 +69,7 @@ def install(kube: Kube, place: Place, tmp_path: Path) -> Iterator[Install]:
         file = tmp_path / "values.json"
         own = yaml.safe_load(VALUES.read_text())
         without_classes = {key: own[key] for key in own if "torageClass" not in key}
-        below = merged(without_classes, beside(kube.namespace))
+        below = merged(without_classes, merged(image, beside(kube.namespace)))
         file.write_text(json.dumps(merged(below, values)))
         return helm("upgrade", "--install", "second", str(CHART), "--values", str(file))
 
