@@ -16,6 +16,14 @@ PUBLISHED: Final = re.compile(r"kindest/node:v[0-9.]+@sha256:[0-9a-f]{64}")
 SNAPSHOTS: Final = "github.com/kubernetes-csi/external-snapshotter/client/v8"
 """The module that has the definitions of snapshots."""
 
+LET_GO: Final = (
+    "losetup --list --noheadings --output NAME,BACK-FILE | while read -r name file; do"
+    " case $file in */kubernetes.io/csi/volumeDevices/*)"
+    " [ -e $file ] && losetup --detach $name;; esac; done"
+)
+"""Kubelet keeps a loop device over each raw block volume that is in use, and the kernel keeps it
+beyond kubelet's end. Only the node whose file it is over sees that file."""
+
 PULL_S: Final = 300
 """For a published node image of several hundred megabytes."""
 
@@ -74,7 +82,9 @@ class Kind:
             self._shell.run(self._program, "load", "docker-image", "--name", CLUSTER, *absent)
 
     def delete(self) -> None:
-        """Take the cluster and its network away."""
+        """Take the cluster and its network away, and the loop devices of its kubelets."""
+        for node in self.nodes():
+            self._shell.holds("docker", "exec", node, "sh", "-c", LET_GO)  # one that runs
         self._shell.run(self._program, "delete", "cluster", "--name", CLUSTER)
         if self._shell.holds("docker", "network", "inspect", NETWORK):
             self._shell.run("docker", "network", "rm", NETWORK)
