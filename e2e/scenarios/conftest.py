@@ -14,7 +14,7 @@ from e2e.cluster.place import NAMESPACE, Place, here
 from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube
 from e2e.support.leftovers import Made
-from e2e.support.machines import Machines, Zones
+from e2e.support.machines import Machines, Zones, loop_devices
 from e2e.support.objects import ESSD, storage_class
 from e2e.support.timeline import timeline
 from e2e.support.waiting import NotSeen, wait_for
@@ -128,7 +128,7 @@ def kube(
 
 def _wait_clean(made: Made, cluster: Kube, cloud: MockCloud) -> None:
     def left() -> str:
-        return made.left(kube=cluster, cloud=cloud)
+        return made.left(kube=cluster, cloud=cloud, files=loop_devices())
 
     try:
         wait_for(lambda: not left(), what="all of it is gone", timeout_s=CLEAN_S, instead=left)

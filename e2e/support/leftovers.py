@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube, Object
-from e2e.support.machines import loop_devices
 
 DISK_DIRECTORIES: Final = ("/disks/", "/var/lib/mockcloud/disks/")
 """Where the mock keeps files, as the kernel tells it outside and inside of the mock's pod."""
@@ -43,8 +43,12 @@ class Made:
             ),
         )
 
-    def left(self, *, kube: Kube, cloud: MockCloud) -> str:
-        """What is there of it still, in the cluster, the cloud and the kernel; empty: nothing."""
+    def left(self, *, kube: Kube, cloud: MockCloud, files: Mapping[str, str]) -> str:
+        """What is there of it still, in the cluster, the cloud and the kernel; empty: nothing.
+
+        Args:
+            files: the file behind each loop device of the kernel.
+        """
         state = cloud.state()
         known = {str(disk["id"]) for disk in state["disks"]}
         found = {
@@ -69,7 +73,7 @@ class Made:
             "snapshots": {str(one["id"]) for one in state["snapshots"]} & self.snapshots,
             "loop devices": {
                 f"{name} of {disk}"
-                for name, disk in _devices().items()
+                for name, disk in _devices(files).items()
                 if disk in self.disks or disk not in known
             },
         }
@@ -89,10 +93,10 @@ def _tagged(disk: Object, namespace: str) -> bool:
     return namespace in disk["tags"].values()
 
 
-def _devices() -> dict[str, str]:
+def _devices(files: Mapping[str, str]) -> dict[str, str]:
     """Each loop device of the mock's, and the disk whose file is behind it."""
     return {
         name: f"d-{Path(file.removesuffix(' (deleted)')).stem}"
-        for name, file in loop_devices().items()
+        for name, file in files.items()
         if file.startswith(DISK_DIRECTORIES)
     }

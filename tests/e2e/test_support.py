@@ -1,0 +1,158 @@
+"""What the scenarios conclude from objects: permissions, leftovers, readiness, timelines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from e2e.support.cloud import MockCloud
+from e2e.support.kube import Kube, Object, is_ready
+from e2e.support.leftovers import Made
+from e2e.support.machines import Machines
+from e2e.support.permissions import granted, refused, used
+from e2e.support.waiting import NotSeen, wait_for
+
+
+class ListedKube(Kube):
+    """A cluster that has the objects it was given, by kind."""
+
+    def __init__(self, **objects: Sequence[Object]) -> None:
+        super().__init__(kubectl=Path("unused"), environment={}, namespace="mine")
+        self.objects = objects
+
+    def within(self, namespace: str) -> Kube:
+        """Namespaces make no difference here."""
+        return self
+
+    def list(self, kind: str, *, selector: str = "") -> Sequence[Object]:
+        """Of this kind."""
+        return self.objects.get(kind, ())
+
+
+class StatedCloud(MockCloud):
+    """A cloud with a state that was given."""
+
+    def __init__(self, *, disks: Sequence[Object] = (), snapshots: Sequence[Object] = ()) -> None:
+        super().__init__(kube=ListedKube())
+        self.told = {"disks": disks, "snapshots": snapshots}
+
+    def state(self) -> dict[str, Sequence[Object]]:
+        """That state."""
+        return self.told
+
+
+class LoggedMachines(Machines):
+    """A machine whose audit log was given."""
+
+    def __init__(self, entries: Sequence[Object]) -> None:
+        super().__init__(environment={})
+        self._text = "\n".join(map(json.dumps, entries))
+
+    def run(self, node: str, *command: str, timeout_s: float = 60) -> str:
+        """The log, whatever is asked."""
+        return self._text
+
+
+def volume(name: str, *, namespace: str, disk: str) -> Object:
+    return {
+        "metadata": {"name": name},
+        "spec": {"claimRef": {"namespace": namespace}, "csi": {"volumeHandle": disk}},
+    }
+
+
+def disk(name: str, *, namespace: str = "mine") -> Object:
+    return {"id": name, "tags": {"csi.storage.k8s.io/pvc/namespace": namespace}}
+
+
+def request(verb: str, resource: str, *, code: int = 200, account: str = "worker") -> Object:
+    return {
+        "verb": verb,
+        "user": {"username": f"system:serviceaccount:ours:{account}"},
+        "objectRef": {"resource": resource, "apiGroup": "storage.k8s.io", "subresource": "status"},
+        "responseStatus": {"code": code},
+    }
+
+
+BINDING = {
+    "roleRef": {"kind": "ClusterRole", "name": "attach"},
+    "subjects": [
+        {"kind": "ServiceAccount", "namespace": "ours", "name": "controller"},
+        {"kind": "ServiceAccount", "namespace": "others", "name": "controller"},
+    ],
+}
+ROLE = {
+    "metadata": {"name": "attach"},
+    "rules": [{"apiGroups": [""], "resources": ["persistentvolumes"], "verbs": ["list", "patch"]}],
+}
+
+
+def test_permissions_are_those_of_the_roles_that_are_bound() -> None:
+    """Each verb of each resource, and none of another namespace's account."""
+    kube = ListedKube(clusterrole=[ROLE], clusterrolebinding=[BINDING])
+    assert granted(kube, namespace="ours") == {
+        "controller": {("", "persistentvolumes", "list"), ("", "persistentvolumes", "patch")}
+    }
+
+
+def test_what_was_given_and_what_was_refused_are_told_apart() -> None:
+    """By the answer's code; another namespace's account counts for neither."""
+    other = {**request("get", "nodes"), "user": {"username": "system:serviceaccount:else:x"}}
+    machines = LoggedMachines([request("patch", "a"), request("get", "b", code=403), other])
+    asked = {"control_plane": "node", "namespace": "ours"}
+    assert used(machines, **asked) == {("storage.k8s.io", "a/status", "patch")}
+    assert refused(machines, **asked) == {("storage.k8s.io", "b/status", "get")}
+
+
+def test_a_disk_whose_volume_is_gone_is_left_behind() -> None:
+    """A disk counts by its tag, even if no volume names it any more."""
+    kube, cloud = ListedKube(pv=[volume("pv-1", namespace="mine", disk="d-1")]), StatedCloud()
+    made = Made.seen(kube=kube, cloud=cloud)
+    kube.objects = {}
+    cloud.told = {"disks": [disk("d-2"), disk("d-3", namespace="else")], "snapshots": []}
+    assert made.left(kube=kube, cloud=cloud, files={}) == "disks: d-2"
+
+
+def test_an_attachment_of_a_volume_is_left_behind() -> None:
+    """Kubernetes' own record of an attach must go as well."""
+    kube = ListedKube(pv=[volume("pv-1", namespace="mine", disk="d-1")])
+    made = Made.seen(kube=kube, cloud=StatedCloud())
+    kube.objects = {
+        "volumeattachment": [
+            {"metadata": {"name": "a"}, "spec": {"source": {"persistentVolumeName": "pv-1"}}},
+            {"metadata": {"name": "b"}, "spec": {"source": {"persistentVolumeName": "pv-9"}}},
+        ]
+    }
+    assert made.left(kube=kube, cloud=StatedCloud(), files={}) == "attachments: a"
+
+
+def test_nothing_left_is_told_by_silence() -> None:
+    """Others' volumes and disks are not this scenario's."""
+    kube = ListedKube(pv=[volume("pv-1", namespace="else", disk="d-1")])
+    cloud = StatedCloud(disks=[disk("d-1", namespace="else")])
+    made = Made.seen(kube=kube, cloud=cloud)
+    assert made.left(kube=kube, cloud=cloud, files={"loop1": "/disks/1.img"}) == ""
+
+
+def test_a_loop_device_of_no_disk_is_left_behind() -> None:
+    """The kernel holds a file that the cloud knows nothing of any more."""
+    made = Made.seen(kube=ListedKube(), cloud=StatedCloud())
+    files = {"loop3": "/disks/abc.img (deleted)", "loop4": "/somebody/else.img"}
+    assert made.left(kube=ListedKube(), cloud=StatedCloud(), files=files) == (
+        "loop devices: loop3 of d-abc"
+    )
+
+
+def test_a_pod_that_goes_away_is_not_ready() -> None:
+    """Although its condition still says so."""
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    assert is_ready({"metadata": {}, "status": ready})
+    assert not is_ready({"metadata": {"deletionTimestamp": "now"}, "status": ready})
+
+
+def test_what_did_not_come_is_told_with_what_was_there() -> None:
+    """The condition, the limit, and the state at the end of it."""
+    with pytest.raises(NotSeen, match=r"not seen in 0 s: the moon\. It is day"):
+        wait_for(lambda: None, what="the moon", timeout_s=0, instead=lambda: "It is day")
