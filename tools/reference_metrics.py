@@ -35,8 +35,8 @@ Those that begin with `process_` are Prometheus' usual ones of a Linux process. 
 11271 (provisioner), 11272 (attacher), 11273 (resizer) and 11274 (snapshotter), `csi_sidecar_operations_seconds` above all: what they saw of
 the same calls.
 
-The two names that begin with `csi_grpc_` and their labels are those of the Go driver, so its boards go on working. Its
-`node_volume_*` numbers are not served: kubelet's own `kubelet_volume_stats_*` tell how full volumes are.
+The two names that begin with `csi_grpc_` and their labels are those of the Go driver, but for one ending: its `csi_grpc_execution_count` is
+`csi_grpc_execution_count_total` here, as Prometheus wants a counter to end. Add it to boards that you bring along. Its `node_volume_*` numbers are not served: kubelet's own `kubelet_volume_stats_*` tell how full volumes are.
 
 ## Questions, and what answers them
 

@@ -1,6 +1,7 @@
 """The numbers of one process, in a registry of its own.
 
-The first two names are those that existing dashboards for CSI drivers of this kind read.
+The first two names are those that existing dashboards for CSI drivers of this kind read; the first
+gets the ending `_total` on its way out, which those dashboards have to add.
 """
 
 from __future__ import annotations
