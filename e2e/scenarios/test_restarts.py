@@ -66,6 +66,10 @@ def test_writing_goes_on_while_kubelet_restarts(
 ) -> None:
     """Kubelet finds its volumes and the plug-in again, and serves the next pod."""
     machines.run(zones.first, "systemctl", "restart", "kubelet")
+    wait_for(
+        lambda: kube.attempt("exec", "writer", "--", "true").returncode == 0,
+        what="kubelet answers again",
+    )
     writers()
     kube.apply(
         claim("next", of="e2e-wait"), pod("next", claims={"next": "/data"}, node=zones.first)
@@ -74,10 +78,14 @@ def test_writing_goes_on_while_kubelet_restarts(
 
 
 def test_writing_goes_on_while_containerd_restarts(
-    writers: Callable[[], None], machines: Machines, zones: Zones
+    writers: Callable[[], None], kube: Kube, machines: Machines, zones: Zones
 ) -> None:
     """Containers outlive their runtime's daemon."""
     machines.run(zones.first, "systemctl", "restart", "containerd")
+    wait_for(
+        lambda: kube.attempt("exec", "writer", "--", "true").returncode == 0,
+        what="the runtime answers again",
+    )
     writers()
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 import pytest
 
 from e2e.cluster.place import NAMESPACE
@@ -9,7 +12,20 @@ from e2e.support.kube import Kube
 from e2e.support.machines import Machines
 from e2e.support.permissions import Permission, granted, refused, used
 
-RARE: dict[Permission, str] = {}
+LISTED: Final = (
+    ("", "nodes"),
+    ("", "persistentvolumeclaims"),
+    ("", "persistentvolumes"),
+    ("snapshot.storage.k8s.io", "volumesnapshotclasses"),
+    ("snapshot.storage.k8s.io", "volumesnapshotcontents"),
+    ("storage.k8s.io", "csinodes"),
+    ("storage.k8s.io", "storageclasses"),
+    ("storage.k8s.io", "volumeattachments"),
+)
+RARE: Final[Mapping[Permission, str]] = {
+    (group, resource, "list"): "a server from 1.34 on streams the list by a watch, an older one not"
+    for group, resource in LISTED
+}
 """Granted and seldom used, with the reason."""
 
 

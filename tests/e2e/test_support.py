@@ -67,12 +67,12 @@ def disk(name: str, *, namespace: str = "mine") -> Object:
     return {"id": name, "tags": {"csi.storage.k8s.io/pvc/namespace": namespace}}
 
 
-def request(verb: str, resource: str, *, code: int = 200, account: str = "worker") -> Object:
+def request(verb: str, resource: str, *, decision: str = "allow") -> Object:
     return {
         "verb": verb,
-        "user": {"username": f"system:serviceaccount:ours:{account}"},
+        "user": {"username": "system:serviceaccount:ours:worker"},
         "objectRef": {"resource": resource, "apiGroup": "storage.k8s.io", "subresource": "status"},
-        "responseStatus": {"code": code},
+        "annotations": {"authorization.k8s.io/decision": decision},
     }
 
 
@@ -98,9 +98,11 @@ def test_permissions_are_those_of_the_roles_that_are_bound() -> None:
 
 
 def test_what_was_given_and_what_was_refused_are_told_apart() -> None:
-    """By the answer's code; another namespace's account counts for neither."""
+    """By the server's decision; another namespace's account counts for neither."""
     other = {**request("get", "nodes"), "user": {"username": "system:serviceaccount:else:x"}}
-    machines = LoggedMachines([request("patch", "a"), request("get", "b", code=403), other])
+    machines = LoggedMachines(
+        [request("patch", "a"), request("get", "b", decision="forbid"), other]
+    )
     asked = {"control_plane": "node", "namespace": "ours"}
     assert used(machines, **asked) == {("storage.k8s.io", "a/status", "patch")}
     assert refused(machines, **asked) == {("storage.k8s.io", "b/status", "get")}
