@@ -67,7 +67,7 @@ def refused(machines: Machines, *, control_plane: str, namespace: str) -> frozen
 
 def _allowed_by_roles(entry: Object) -> bool:
     """By the decision, not by the answer: 403 also tells of a namespace that goes away."""
-    return entry["annotations"].get("authorization.k8s.io/decision") == "allow"
+    return str(entry["annotations"].get("authorization.k8s.io/decision")) == "allow"
 
 
 def _entries(machines: Machines, control_plane: str, namespace: str) -> Iterable[Object]:
