@@ -21,7 +21,7 @@ from e2e.support.waiting import NotSeen, wait_for
 
 SIDE_BY_SIDE = {
     "test_volumes", "test_growth", "test_snapshots", "test_rainbond", "test_from_the_go_driver",
-    "test_misconfiguration", "test_zones",
+    "test_misconfiguration", "test_zones", "test_shipped_files",
 }  # fmt: skip
 """Modules whose scenarios touch nothing that another one uses."""
 

@@ -1,0 +1,81 @@
+"""What is shipped as files is taken by a real API server, and does what it says."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster.place import ROOT, Place
+from e2e.support.kube import Kube, is_ready
+from e2e.support.machines import Machines, Zones
+from e2e.support.waiting import wait_for
+
+EXAMPLES = ROOT / "examples" / "kubernetes"
+MANIFESTS = sorted([*(ROOT / "k8s" / "manifests").glob("*.yaml"), *EXAMPLES.glob("*.yaml")])
+OVERLAYS = sorted((ROOT / "k8s" / "kustomize" / "overlays").iterdir())
+STRICT = ("apply", "--dry-run=server", "--validate=strict", "--filename")
+METRICS = (
+    'exec 3<>/dev/tcp/127.0.0.1/11260; printf "GET /metrics HTTP/1.0\\r\\n\\r\\n" >&3; cat <&3'
+)
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_the_server_takes_every_manifest(cluster: Kube, path: Path) -> None:
+    """Each field is known to it, and each object is valid."""
+    assert "server dry run" in cluster.within("kube-system").run(*STRICT, str(path))
+
+
+@pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.name)
+def test_the_server_takes_every_overlay(cluster: Kube, path: Path) -> None:
+    """What kustomize makes of the base is valid as well."""
+    built = cluster.run("kustomize", str(path))
+    assert "server dry run" in cluster.within("kube-system").run(*STRICT, "-", text=built)
+
+
+def test_the_examples_run(kube: Kube) -> None:
+    """All of them together, as the tutorial applies them, with the cluster's default class."""
+    kube.run("apply", "--filename", str(EXAMPLES / "pvc.yaml"))
+    kube.wait_running("example")
+    kube.run("apply", "--filename", str(EXAMPLES))
+    wait_for(
+        lambda: len(pods := kube.list("pods")) == 5 and all(map(is_ready, pods)),
+        what="all pods of the examples run",
+        timeout_s=180,
+    )
+    assert "hello" in kube.run("logs", "example-device")
+    assert kube.run("logs", "example-restored").strip()
+
+
+def test_the_release_passes_its_own_test(place: Place) -> None:
+    """`helm test` asks the driver whether it is ready."""
+    done = subprocess.run(
+        [str(place.programs / "helm"), "test", "diskcsi", "--namespace", "diskcsi"],
+        check=False, capture_output=True, text=True, env=place.environment(), timeout=200,
+    )  # fmt: skip
+    assert "Succeeded" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.fixture
+def promtool() -> str:
+    """Prometheus' own checker."""
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.skip("promtool is missing: Debian's package prometheus has it")
+    return found
+
+
+def test_prometheus_takes_the_numbers(
+    driver: Kube, machines: Machines, zones: Zones, promtool: str
+) -> None:
+    """Of a running controller and of a running node plug-in."""
+    pods = driver.list("pods", selector="app.kubernetes.io/component=controller")
+    path = f"/api/v1/namespaces/diskcsi/pods/{pods[0]['metadata']['name']}:11270/proxy/metrics"
+    of_node = machines.run(zones.first, "bash", "-c", METRICS).partition("\n\n")[2]
+    for text in (driver.run("get", "--raw", path), of_node):
+        done = subprocess.run(
+            [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr + done.stdout
