@@ -37,7 +37,7 @@ RUNNING_S: Final = 400
 
 FIND_DRIVER: Final = (
     "for p in /proc/[0-9]*; do"
-    " tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q 'diskcsi run .*{flag}=true' && echo ${{p#/proc/}};"
+    " tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^[^ ]*python[^ ]* [^ ]*diskcsi run .*{flag}=true' && echo ${{p#/proc/}};"
     " done; true"
 )
 """Its main process: the interpreter that runs the command."""
@@ -82,10 +82,10 @@ class Bench:
         )
         try:
             self._latency("latency=zero")
-            _say("a cloud that does everything at once")
+            _say("measuring with a cloud that does everything at once ...")
             floor = self._crowd()
             self._latency("latency=zero", f"steps.attach={LATENCY_S}", f"steps.detach={LATENCY_S}")
-            _say(f"a cloud whose attach and detach take {LATENCY_S} s each")
+            _say(f"measuring with a cloud whose attach and detach take {LATENCY_S} s each ...")
             real = self._crowd()
             return [*self._crowd_figures(floor, real), *self._starts()]
         finally:
@@ -133,9 +133,12 @@ class Bench:
         self._kube.delete("pvc", "--all", wait=False)
         wait_for(self._all_gone, what="all is gone", timeout_s=RUNNING_S)
         went_s = time.monotonic() - began_s
+        calls = self._cloud.calls(since=since)
+        actions = Counter(str(call["action"]) for call in calls)
+        _say(f"  calls: {', '.join(f'{name} {times}' for name, times in actions.most_common())}")
         return Crowd(
             came_s=came_s, went_s=went_s, most=max(nodes.values()),
-            calls=len(self._cloud.calls(since=since)), memory_mib=memory,
+            calls=len(calls), memory_mib=memory,
         )  # fmt: skip
 
     def _all_run(self) -> bool:
@@ -158,7 +161,7 @@ class Bench:
         return found
 
     def _starts(self) -> list[Figure]:
-        _say("starts of the node plug-in and of the controller")
+        _say("measuring starts of the node plug-in and of the controller ...")
         return [
             Figure(name="node: container start to registered in CSINode",
                    value=self._start_s("node", "registered"), unit="s", limit=2),
@@ -227,7 +230,7 @@ class Bench:
 
 
 def _say(what: str) -> None:
-    print(f"measuring: {what} ...", file=sys.stderr, flush=True)
+    print(what, file=sys.stderr, flush=True)
 
 
 def main() -> int:
