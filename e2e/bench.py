@@ -12,8 +12,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ from benchmarks.figures import Figure, table, write
 from e2e.cluster.charts import CHARTS, HERE, MOCK_NAMESPACE
 from e2e.cluster.place import NAMESPACE, ROOT, Place, here
 from e2e.support.cloud import MockCloud
-from e2e.support.kube import Kube, is_ready
+from e2e.support.kube import Kube, Object, is_ready
 from e2e.support.machines import Machines
 from e2e.support.objects import claim, pod, storage_class
 from e2e.support.waiting import wait_for
@@ -164,51 +165,44 @@ class Bench:
         _say("measuring starts of the node plug-in and of the controller ...")
         return [
             Figure(name="node: container start to registered in CSINode",
-                   value=self._start_s("node", "registered"), unit="s", limit=2),
+                   value=self._start_s("node", self._registered), unit="s", limit=2),
             Figure(name="controller: container start to ready",
-                   value=self._start_s("controller", "ready"), unit="s", limit=2),
+                   value=self._start_s("controller", _ready), unit="s", limit=2),
         ]  # fmt: skip
 
-    def _start_s(self, part: str, state: str) -> float:
-        """Seconds from the start of a new pod's main process until it is of use."""
+    def _start_s(self, part: str, reached: Callable[[Object], float]) -> float:
+        """Seconds from the start of a new pod's main process until it has reached its goal."""
         selector = f"app.kubernetes.io/name=diskcsi,app.kubernetes.io/component={part}"
-        old = self._driver.list("pods", selector=selector)[0]
-        node = old["spec"]["nodeName"]
+        before = self._driver.list("pods", selector=selector)
+        old = before[0]
+        named = {one["metadata"]["name"] for one in before}
         self._driver.delete("pod", old["metadata"]["name"])
-        seen = wait_for(
-            lambda: self._seen(state, node, selector, old["metadata"]["name"]),
-            what=f"a new {part} is {state}",
-        )
-        flag = f"run-{part}-service"
-        script = FIND_DRIVER.format(flag=f"--{flag}")
-        nodes = (
-            [node] if part == "node" else [n["metadata"]["name"] for n in self._kube.list("nodes")]
-        )
-        began = [
-            self._began_s(name, process)
-            for name in nodes
-            for process in self._machines.run(name, "sh", "-c", script).split()
-        ]
-        return seen - max(began)
 
-    def _seen(self, state: str, node: str, selector: str, old: str) -> float:
-        """The kernel's clock, in seconds, when it is so; 0 while it is not."""
-        if state == "registered":
-            drivers = self._kube.get("csinode", node)["spec"].get("drivers") or []
-            held = bool(drivers)
-        else:
-            held = all(
-                is_ready(one)
-                for one in self._driver.list("pods", selector=selector)
-                if one["metadata"]["name"] != old
-            )
-        return time.clock_gettime(time.CLOCK_BOOTTIME) if held else 0.0
+        def look() -> tuple[float, str] | None:
+            for one in self._driver.list("pods", selector=selector):
+                if one["metadata"]["name"] not in named and (when := reached(one)):
+                    return when, str(one["spec"]["nodeName"])
+            return None
+
+        when, node = wait_for(look, what=f"a new {part} is of use")
+        script = FIND_DRIVER.format(flag=f"--run-{part}-service")
+        processes = self._machines.run(node, "sh", "-c", script).split()
+        return when - max(self._began_s(node, process) for process in processes)
+
+    def _registered(self, pod: Object) -> float:
+        """When kubelet told the driver so, by the driver's log; 0 while it did not."""
+        log = self._driver.attempt("logs", pod["metadata"]["name"]).stdout
+        for line in log.splitlines():
+            if '"registered with kubelet"' in line:
+                return datetime.fromisoformat(json.loads(line)["timestamp"]).timestamp()
+        return 0.0
 
     def _began_s(self, node: str, process: str) -> float:
-        """When a process began, by the kernel's clock."""
+        """When a process began, in seconds since the epoch."""
         fields = self._machines.run(node, "cat", f"/proc/{process}/stat").rpartition(")")[2].split()
         ticks = int(self._machines.run(node, "getconf", "CLK_TCK"))
-        return int(fields[19]) / ticks
+        boot_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        return boot_s + int(fields[19]) / ticks
 
     def _latency(self, *values: str) -> None:
         """Restart the cloud with other times, or with those of the scenarios."""
@@ -227,6 +221,11 @@ class Bench:
         if done.returncode:
             sys.exit(done.stderr)
         return done.stdout
+
+
+def _ready(pod: Object) -> float:
+    """Now, if all of its containers are ready; 0 while they are not."""
+    return time.time() if is_ready(pod) else 0.0
 
 
 def _say(what: str) -> None:
