@@ -61,32 +61,21 @@ def test_writing_goes_on_while_the_node_plugins_are_replaced(
     writers()
 
 
-def test_writing_goes_on_while_kubelet_restarts(
-    writers: Callable[[], None], kube: Kube, machines: Machines, zones: Zones
+@pytest.mark.parametrize("unit", ["kubelet", "containerd"])
+def test_writing_goes_on_while_a_part_of_the_node_restarts(
+    writers: Callable[[], None], kube: Kube, machines: Machines, zones: Zones, unit: str
 ) -> None:
-    """Kubelet finds its volumes and the plug-in again, and serves the next pod."""
-    machines.run(zones.first, "systemctl", "restart", "kubelet")
+    """Mounts outlive kubelet, containers outlive their runtime, and the next pod is served."""
+    machines.run(zones.first, "systemctl", "restart", unit)
     wait_for(
         lambda: kube.attempt("exec", "writer", "--", "true").returncode == 0,
-        what="kubelet answers again",
+        what=f"{unit} answers again",
     )
     writers()
     kube.apply(
         claim("next", of="e2e-wait"), pod("next", claims={"next": "/data"}, node=zones.first)
     )
     kube.wait_running("next")
-
-
-def test_writing_goes_on_while_containerd_restarts(
-    writers: Callable[[], None], kube: Kube, machines: Machines, zones: Zones
-) -> None:
-    """Containers outlive their runtime's daemon."""
-    machines.run(zones.first, "systemctl", "restart", "containerd")
-    wait_for(
-        lambda: kube.attempt("exec", "writer", "--", "true").returncode == 0,
-        what="the runtime answers again",
-    )
-    writers()
 
 
 def test_a_wiped_registration_directory_is_mended(
