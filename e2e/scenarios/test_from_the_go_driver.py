@@ -15,6 +15,7 @@ from e2e.support.machines import Zones
 from e2e.support.objects import DRIVER, claim, pod
 from e2e.support.waiting import wait_for
 
+PARTS = "app.kubernetes.io/component in (controller, node)"
 PRIVATE_ZONE = "topology.diskplugin.csi.alibabacloud.com/zone"
 STANDARD_ZONE = "topology.kubernetes.io/zone"
 
@@ -96,7 +97,9 @@ def test_pods_run_on_while_the_driver_is_swapped(kube: Kube, driver: Kube) -> No
     driver.run("patch", "daemonset", "diskcsi-node", f"--patch={gone}")
     driver.run("scale", "deployment/diskcsi-controller", "--replicas=0")
     try:
-        wait_for(lambda: not driver.list("pods"), what="no pod of the driver is left")
+        wait_for(
+            lambda: not driver.list("pods", selector=PARTS), what="no pod of the driver is left"
+        )
         lines = written(kube, "writer", "/data").lines
         wait_for(
             lambda: written(kube, "writer", "/data").lines > lines + 20, what="the writer goes on"
