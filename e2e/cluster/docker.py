@@ -62,7 +62,7 @@ def ensure(place: Place, shell: Shell) -> str:
     return "the user's"
 
 
-def stop(place: Place) -> None:
+def stop(place: Place, shell: Shell) -> None:
     """End a daemon of our own, if one runs; what it has built stays in the cache."""
     if not place.own_docker or (pid := _pid(place)) is None:
         return
@@ -70,6 +70,10 @@ def stop(place: Place) -> None:
     deadline_s = time.monotonic() + START_S
     while _pid(place) is not None and time.monotonic() < deadline_s:
         time.sleep(0.2)
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        mounted = line.split(" ")[1]
+        if mounted.startswith(f"{place.docker / 'exec'}/"):  # a namespace that it has left open
+            shell.holds("umount", mounted)
 
 
 def install_packages(shell: Shell) -> None:

@@ -80,7 +80,7 @@ class Cluster:
         with self._steps.step("kind cluster"):
             Kind(place=self._place, shell=self._shell, programs=programs).delete()
         with self._steps.step("docker"):
-            docker.stop(self._place)
+            docker.stop(self._place, self._shell)
         shutil.rmtree(self._place.work, ignore_errors=True)
 
     def programs(self, names: tuple[str, ...]) -> tuple[Path, ...]:
