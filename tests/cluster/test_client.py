@@ -46,6 +46,19 @@ async def test_a_bare_node_is_one_without_labels(server: Server) -> None:
     assert await server.cluster.node() == ClusterNode(name="node-1", labels={})
 
 
+async def test_a_node_with_many_images_is_read_whole(server: Server) -> None:
+    """An answer comes in as many pieces as the network likes."""
+    server.node = {**server.node, "status": {"images": ["x" * 1000] * 1000}}
+    assert (await server.cluster.node()).provider_id == "cn-hangzhou.i-1"
+
+
+async def test_an_answer_beyond_every_object_is_not_read_to_its_end(server: Server) -> None:
+    """Memory is bounded, and the message tells what is wrong."""
+    server.node = {"status": {"images": ["x" * 1000] * 5000}}
+    with pytest.raises(Unreachable, match="more than 4194304 bytes"):
+        await server.cluster.node()
+
+
 async def test_a_token_is_read_for_every_question(server: Server) -> None:
     """Kubernetes replaces it every hour."""
     await server.cluster.node()

@@ -70,7 +70,7 @@ class InCluster:
             ) as answer:
                 if answer.status != FOUND:
                     raise self._refusal(answer.status)
-                body = json.loads(await answer.content.read(MAX_ANSWER_BYTES))
+                body = json.loads(await _whole(answer.content))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             reason = str(error) or type(error).__name__
             raise Unreachable(
@@ -105,6 +105,16 @@ class InCluster:
             ABSENT: "there is no such Node: KUBE_NODE_NAME must be the pod's spec.nodeName",
         }
         return Unreachable(what, hint=hints.get(status, ""))
+
+
+async def _whole(content: aiohttp.StreamReader) -> bytes:
+    """The body to its end: one `read` gives what has come so far, and a Node comes in pieces."""
+    read = bytearray()
+    async for piece in content.iter_any():
+        read += piece
+        if len(read) > MAX_ANSWER_BYTES:
+            raise ValueError(f"its answer has more than {MAX_ANSWER_BYTES} bytes")
+    return bytes(read)
 
 
 def _map(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
