@@ -64,11 +64,11 @@ def ensure(place: Place, shell: Shell) -> str:
 
 def stop(place: Place, shell: Shell) -> None:
     """End a daemon of our own, if one runs; what it has built stays in the cache."""
-    if not place.own_docker or (pid := _pid(place)) is None:
+    if not place.own_docker or (pid := place.docker_pid()) is None:
         return
     os.kill(pid, signal.SIGTERM)
     deadline_s = time.monotonic() + START_S
-    while _pid(place) is not None and time.monotonic() < deadline_s:
+    while place.docker_pid() is not None and time.monotonic() < deadline_s:
         time.sleep(0.2)
     for line in Path("/proc/self/mounts").read_text().splitlines():
         mounted = line.split(" ")[1]
@@ -137,13 +137,3 @@ def _wait(place: Place, shell: Shell) -> None:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
             raise CommandFailed(f"the docker daemon does not answer after {START_S} s:\n{tail}")
         time.sleep(0.3)
-
-
-def _pid(place: Place) -> int | None:
-    """The daemon's process, if it lives."""
-    try:
-        pid = int((place.docker / "docker.pid").read_text())
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (OSError, ValueError):
-        return None
-    return pid if b"dockerd" in command else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +59,15 @@ class Place:
         """Of a daemon of our own."""
         return self.docker / "docker.sock"
 
+    def docker_pid(self) -> int | None:
+        """The process of a daemon of our own, if one lives."""
+        try:
+            pid = int((self.docker / "docker.pid").read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return None
+        return pid if b"dockerd" in command else None
+
     def environment(self) -> dict[str, str]:
         """For the commands that are started: which docker, which cluster, which network."""
         found = {
@@ -78,13 +87,14 @@ def here() -> Place:
     """The place of this user, from the environment.
 
     `DISKCSI_CACHE` names the cache, else it is `diskcsi` in the user's cache directory.
-    `E2E_DOCKERD=own` asks for a docker daemon of our own.
+    `E2E_DOCKERD=own` asks for a docker daemon of our own; while one lives, it is the one that is
+    meant, whether or not it is asked for again.
     """
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     cache = Path(os.environ.get("DISKCSI_CACHE") or Path(caches, "diskcsi"))
     work = ROOT / "build" / "e2e"
     work.mkdir(parents=True, exist_ok=True)
     cache.mkdir(parents=True, exist_ok=True)
-    return Place(
-        cache=cache.resolve(), work=work, own_docker=os.environ.get("E2E_DOCKERD", "") == "own"
-    )
+    asked = os.environ.get("E2E_DOCKERD", "") == "own"
+    place = Place(cache=cache.resolve(), work=work, own_docker=asked)
+    return place if asked else replace(place, own_docker=place.docker_pid() is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -119,3 +120,12 @@ def test_a_docker_daemon_of_our_own_is_used_by_every_command(tmp_path: Path) -> 
     users = Place(cache=tmp_path / "cache", work=tmp_path, own_docker=False)
     assert own.environment()["DOCKER_HOST"] == f"unix://{own.docker_socket}"
     assert users.environment().get("DOCKER_HOST") != f"unix://{own.docker_socket}"
+
+
+def test_a_daemon_that_does_not_live_is_not_meant(tmp_path: Path) -> None:
+    """A file that is left over, or names another program by now, counts for nothing."""
+    place = Place(cache=tmp_path, work=tmp_path, own_docker=False)
+    assert place.docker_pid() is None
+    place.docker.mkdir()
+    (place.docker / "docker.pid").write_text(f"{os.getpid()}\n")
+    assert place.docker_pid() is None
