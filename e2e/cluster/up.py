@@ -49,7 +49,8 @@ class Cluster:
             image = kind.published_image(self._shell, go)
         own = not image
         if own:
-            programs = self._programs((*TOOLS, *OWN_NODE), go)
+            more = self._programs(OWN_NODE, go)
+            programs = Programs(directories=(*programs.directories, *more.directories))
             with self._steps.step("node image of Debian packages and Go modules"):
                 image = node_image.ensure(place=self._place, shell=self._shell, programs=programs)
         tags = self._images()

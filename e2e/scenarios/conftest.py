@@ -25,6 +25,8 @@ SIDE_BY_SIDE = {
 }  # fmt: skip
 """Modules whose scenarios touch nothing that another one uses."""
 
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+
 CLEAN_S = 180
 """Until the last disk of a scenario is gone: a detach and a deletion, and their retries."""
 
@@ -76,14 +78,19 @@ def machines(place: Place) -> Machines:
 def zones(cluster: Kube) -> Zones:
     """Which worker is where."""
     found: dict[str, list[str]] = {}
-    for node in cluster.list("nodes"):
-        labels = node["metadata"]["labels"]
-        if "node-role.kubernetes.io/control-plane" not in labels:
-            zone = labels["topology.kubernetes.io/zone"]
-            found.setdefault(zone, []).append(node["metadata"]["name"])
+    for node in cluster.list("nodes", selector=f"!{CONTROL_PLANE}"):
+        zone = node["metadata"]["labels"]["topology.kubernetes.io/zone"]
+        found.setdefault(zone, []).append(node["metadata"]["name"])
     two, one = sorted(found, key=lambda zone: -len(found[zone]))
     first, second = sorted(found[two])
     return Zones(two=two, one=one, first=first, second=second, third=found[one][0])
+
+
+@pytest.fixture(scope="session")
+def control_plane(cluster: Kube) -> str:
+    """The node that runs the API server, and has its audit log."""
+    (found,) = cluster.list("nodes", selector=CONTROL_PLANE)
+    return str(found["metadata"]["name"])
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -57,18 +57,13 @@ def test_the_death_of_both_controllers_costs_no_volume(
 
 
 def test_an_api_server_that_is_away_costs_no_volume(
-    kube: Kube, cloud: MockCloud, machines: Machines
+    kube: Kube, cloud: MockCloud, machines: Machines, control_plane: str
 ) -> None:
     """For twenty seconds nobody can read or write an object."""
-    node = next(
-        one["metadata"]["name"]
-        for one in kube.list("nodes")
-        if "node-role.kubernetes.io/control-plane" in one["metadata"]["labels"]
-    )
     names = begin(kube)
     manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
     machines.run(
-        node,
+        control_plane,
         "sh",
         "-c",
         f"mv {manifest} /kind/ && sleep 20 && mv /kind/kube-apiserver.yaml {manifest}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from e2e.support.data import GIB, SUM, WRITE, room
+from e2e.support.data import GIB, SUM, SUM_DEVICE, WRITE, WRITE_DEVICE, room
 from e2e.support.kube import Kube, Object
 from e2e.support.objects import DRIVER, claim, from_snapshot, pod, snapshot
 
@@ -39,11 +39,7 @@ def test_a_raw_block_volume_is_restored(kube: Kube) -> None:
         claim("disk", of="e2e-wait", mode="Block"), pod("writer", devices={"disk": "/dev/disk0"})
     )
     kube.wait_running("writer")
-    kube.sh(
-        "writer",
-        "dd if=/dev/urandom of=/tmp/a bs=1M count=4; dd if=/tmp/a of=/dev/disk0 conv=fsync",
-    )
-    wrote = kube.sh("writer", "sha256sum < /tmp/a")
+    wrote = kube.sh("writer", WRITE_DEVICE)
     kube.apply(snapshot("kept", claim_name="disk", of="e2e-snapshots"))
     kube.wait("volumesnapshot", "kept", is_usable, what="is ready")
     kube.apply(
@@ -51,7 +47,7 @@ def test_a_raw_block_volume_is_restored(kube: Kube) -> None:
         pod("reader", devices={"copy": "/dev/disk0"}),
     )
     kube.wait_running("reader")
-    assert kube.sh("reader", "dd if=/dev/disk0 bs=1M count=4 2>/dev/null | sha256sum") == wrote
+    assert kube.sh("reader", SUM_DEVICE) == wrote
 
 
 def test_a_snapshot_content_written_by_hand_serves(kube: Kube) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from e2e.support.cloud import MockCloud
-from e2e.support.data import SUM, WRITE, disk_of
+from e2e.support.data import SUM, SUM_DEVICE, WRITE, WRITE_DEVICE, disk_of
 from e2e.support.kube import Kube
 from e2e.support.machines import Zones
 from e2e.support.objects import DRIVER, claim, pod, storage_class
@@ -39,15 +39,11 @@ def test_a_raw_block_volume_keeps_its_bytes(kube: Kube) -> None:
         claim("disk", of="e2e-wait", mode="Block"), pod("writer", devices={"disk": "/dev/disk0"})
     )
     kube.wait_running("writer")
-    kube.sh(
-        "writer",
-        "dd if=/dev/urandom of=/tmp/a bs=1M count=4; dd if=/tmp/a of=/dev/disk0 conv=fsync",
-    )
-    wrote = kube.sh("writer", "sha256sum < /tmp/a")
+    wrote = kube.sh("writer", WRITE_DEVICE)
     kube.delete("pod", "writer")
     kube.apply(pod("reader", devices={"disk": "/dev/disk0"}))
     kube.wait_running("reader")
-    assert kube.sh("reader", "dd if=/dev/disk0 bs=1M count=4 2>/dev/null | sha256sum") == wrote
+    assert kube.sh("reader", SUM_DEVICE) == wrote
 
 
 def test_a_read_only_mount_takes_no_write(kube: Kube) -> None:

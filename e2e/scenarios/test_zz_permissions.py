@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import pytest
-
 from e2e.cluster.place import NAMESPACE
 from e2e.support.kube import Kube
 from e2e.support.machines import Machines
@@ -27,18 +25,6 @@ RARE: Final[Mapping[Permission, str]] = {
     for group, resource in LISTED
 }
 """Granted and seldom used, with the reason."""
-
-
-@pytest.fixture
-def control_plane(cluster: Kube) -> str:
-    """The node with the audit log."""
-    return str(
-        next(
-            one["metadata"]["name"]
-            for one in cluster.list("nodes")
-            if "node-role.kubernetes.io/control-plane" in one["metadata"]["labels"]
-        )
-    )
 
 
 def test_no_permission_was_missing(machines: Machines, control_plane: str) -> None:

@@ -14,6 +14,14 @@ WRITE: Final = (
 
 SUM: Final = "sha256sum /data/file"
 
+WRITE_DEVICE: Final = (
+    "dd if=/dev/urandom of=/tmp/a bs=1M count=4; dd if=/tmp/a of=/dev/disk0 conv=fsync;"
+    " sha256sum < /tmp/a"
+)
+"""The same with a device, /dev/disk0."""
+
+SUM_DEVICE: Final = "dd if=/dev/disk0 bs=1M count=4 2>/dev/null | sha256sum"
+
 GIB: Final = 1024**3
 
 WRITING: Final = """
