@@ -1,4 +1,4 @@
-"""The command line: `python -m e2e.cluster up|down|build|info`."""
+"""The command line: `python -m e2e.cluster up|down|programs`."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Final
@@ -37,8 +38,27 @@ class Kind:
         self._program = programs.find("kind")
 
     def exists(self) -> bool:
-        """Whether the cluster is there."""
-        return CLUSTER in self._shell.run(self._program, "get", "clusters").split()
+        """Whether the cluster is there.
+
+        Raises:
+            CommandFailed: a cluster of that name is somebody else's: it is not on our network.
+        """
+        if CLUSTER not in self._shell.run(self._program, "get", "clusters").split():
+            return False
+        for node in self.nodes():
+            if not self._is_ours(node):
+                raise CommandFailed(
+                    f"there is a kind cluster {CLUSTER} that was not made here: its node {node} is"
+                    f" not on the docker network {NETWORK}; nothing was done to it. Delete it"
+                    f" yourself, if you can spare it: kind delete cluster --name {CLUSTER}"
+                )
+        return True
+
+    def _is_ours(self, node: str) -> bool:
+        networks = self._shell.run(
+            "docker", "inspect", "--format", "{{json .NetworkSettings.Networks}}", node
+        )
+        return NETWORK in json.loads(networks)
 
     def nodes(self) -> list[str]:
         """The containers of the cluster."""
@@ -82,10 +102,15 @@ class Kind:
             self._shell.run(self._program, "load", "docker-image", "--name", CLUSTER, *absent)
 
     def delete(self) -> None:
-        """Take the cluster and its network away, and the loop devices of its kubelets."""
-        for node in self.nodes():
-            self._shell.holds("docker", "exec", node, "sh", "-c", LET_GO)  # one that runs
-        self._shell.run(self._program, "delete", "cluster", "--name", CLUSTER)
+        """Take the cluster and its network away, and the loop devices of its kubelets.
+
+        Raises:
+            CommandFailed: a cluster of that name is somebody else's.
+        """
+        if self.exists():
+            for node in self.nodes():
+                self._shell.holds("docker", "exec", node, "sh", "-c", LET_GO)  # one that runs
+            self._shell.run(self._program, "delete", "cluster", "--name", CLUSTER)
         if self._shell.holds("docker", "network", "inspect", NETWORK):
             self._shell.run("docker", "network", "rm", NETWORK)
 

@@ -10,11 +10,11 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 """Of the repository."""
 
-CLUSTER: Final = "diskcsi"
+CLUSTER: Final = "diskcsi-e2e"
 """The name of the kind cluster; every container's name begins with it."""
 
 NETWORK: Final = "diskcsi-e2e"
-"""A docker network of our own, so that its end touches no other kind cluster."""
+"""A docker network of our own: it tells our cluster from others, and ends with it."""
 
 NAMESPACE: Final = "diskcsi"
 """Where both charts are installed."""

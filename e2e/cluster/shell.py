@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -82,7 +83,8 @@ class Shell:
             reader.communicate()
             ends = [writer.wait(), reader.returncode]
         for told, end in zip(words, ends, strict=True):
-            if end:
+            # a writer whose reader has gone is told so by a signal: the reader's end says why
+            if end not in (0, -signal.SIGPIPE):
                 raise CommandFailed(f"{shlex.join(told)} ended with {end}; see {self._log}")
 
     def _start(
