@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import aiohttp
 import pytest
-from mockcloud.errors import ApiError
 from mockcloud.faults import Fault, Faults
 from wireclient import Wire
 
@@ -14,44 +14,41 @@ DISK = {
 }  # fmt: skip
 
 
-async def struck(faults: Faults, action: str = "DescribeDisks", **params: str) -> bool:
+def struck(faults: Faults, action: str = "DescribeDisks", **params: str) -> bool:
     """Whether a call is hit."""
-    try:
-        return await faults.before(action, params) is not None
-    except ApiError:
-        return True
+    return faults.strike(action, params) is not None
 
 
 @pytest.mark.parametrize(("times", "hits"), [(1, 1), (2, 2), (0, 5)])
-async def test_a_fault_strikes_as_often_as_it_says(times: int, hits: int) -> None:
+def test_a_fault_strikes_as_often_as_it_says(times: int, hits: int) -> None:
     """None stands for until it is removed."""
     faults = Faults()
     faults.add(Fault(action="*", kind="error", times=times))
-    assert sum([await struck(faults) for _ in range(5)]) == hits
+    assert sum([struck(faults) for _ in range(5)]) == hits
 
 
-async def test_a_fault_lets_some_calls_pass_first() -> None:
+def test_a_fault_lets_some_calls_pass_first() -> None:
     """Those it skips are unharmed."""
     faults = Faults()
     faults.add(Fault(action="*", kind="error", skip=2))
-    assert [await struck(faults) for _ in range(4)] == [False, False, True, False]
+    assert [struck(faults) for _ in range(4)] == [False, False, True, False]
 
 
 @pytest.mark.parametrize(
     ("action", "hit"), [("DescribeDisks", True), ("DescribeZones", True), ("CreateDisk", False)]
 )
-async def test_a_fault_is_for_calls_of_a_pattern(action: str, *, hit: bool) -> None:
+def test_a_fault_is_for_calls_of_a_pattern(action: str, *, hit: bool) -> None:
     """Others are left alone."""
     faults = Faults()
     faults.add(Fault(action="Describe*", kind="error"))
-    assert await struck(faults, action) == hit
+    assert struck(faults, action) == hit
 
 
-async def test_a_fault_may_be_for_calls_with_certain_parameters() -> None:
+def test_a_fault_may_be_for_calls_with_certain_parameters() -> None:
     """A call about another disk passes."""
     faults = Faults()
     faults.add(Fault(action="*", kind="error", match={"DiskId": "d-1"}))
-    assert [await struck(faults, DiskId=one) for one in ("d-2", "d-1")] == [False, True]
+    assert [struck(faults, DiskId=one) for one in ("d-2", "d-1")] == [False, True]
 
 
 async def test_a_delay_comes_before_the_call() -> None:
@@ -62,17 +59,16 @@ async def test_a_delay_comes_before_the_call() -> None:
         pauses.append(seconds)
 
     faults = Faults(pause=pause)
-    faults.add(Fault(action="*", kind="delay", delay_s=3))
-    await faults.before("DescribeDisks", {})
+    await faults.before(Fault(action="*", kind="delay", delay_s=3))
     assert pauses == [3]
 
 
-async def test_cleared_faults_strike_no_more() -> None:
+def test_cleared_faults_strike_no_more() -> None:
     """Not even one that has no end."""
     faults = Faults()
     faults.add(Fault(action="*", kind="error", times=0))
     faults.clear()
-    assert not await struck(faults)
+    assert not struck(faults)
 
 
 async def test_a_lost_reply_leaves_the_effect(wire: Wire) -> None:
@@ -116,6 +112,35 @@ async def test_a_lost_call_is_marked_in_the_log(wire: Wire) -> None:
     with pytest.raises(aiohttp.ClientError):
         await wire.call("CreateDisk", **DISK)
     assert [call.lost for call in wire.cloud.calls.since(0)] == [True]
+
+
+@pytest.mark.parametrize("kind", ["error", "throttle", "delay", "lose_request", "lose_reply"])
+async def test_the_log_tells_which_fault_struck_a_call(wire: Wire, kind: str) -> None:
+    """Whether the call was carried out under it or not; an unharmed one tells none."""
+    wire.cloud.faults.add(Fault(action="CreateDisk", kind=kind))
+    with contextlib.suppress(aiohttp.ClientError):
+        await wire.call("CreateDisk", **DISK)
+    await wire.call("CreateDisk", **DISK)
+    assert [call.told()["fault"] for call in wire.cloud.calls.since(0)] == [kind, ""]
+
+
+async def test_a_call_that_fails_under_a_fault_tells_the_fault(wire: Wire) -> None:
+    """A delay struck it, though the call was refused for a reason of its own."""
+    wire.cloud.faults.add(Fault(action="DeleteDisk", kind="delay"))
+    await wire.call("DeleteDisk", DiskId="d-absent")
+    (call,) = wire.cloud.calls.since(0)
+    assert (call.fault, call.code) == ("delay", "InvalidDiskId.NotFound")
+
+
+async def test_the_log_tells_what_an_order_made(wire: Wire) -> None:
+    """Of an order whose answer was lost, and the same of its repetition; of a refused one nothing."""
+    wire.cloud.faults.add(Fault(action="CreateDisk", kind="throttle"))
+    wire.cloud.faults.add(Fault(action="CreateDisk", kind="lose_reply"))
+    for _ in range(3):
+        with contextlib.suppress(aiohttp.ClientError):
+            await wire.call("CreateDisk", **DISK, ClientToken="one")
+    (disk,) = wire.cloud.engine.disks
+    assert [call.told()["made"] for call in wire.cloud.calls.since(0)] == ["", disk, disk]
 
 
 async def test_a_throttle_refuses_and_changes_nothing(wire: Wire) -> None:

@@ -104,28 +104,8 @@ class Faults:
         """Nothing goes wrong any more."""
         self._faults.clear()
 
-    async def before(self, action: str, params: Mapping[str, str]) -> Fault | None:
-        """Wait or fail as the fault for this call says; gives those that strike later.
-
-        Raises:
-            ApiError: the fault is an error.
-        """
-        fault = self._next(action, params)
-        if fault is None:
-            return None
-        if fault.kind == "delay":
-            await self._pause(fault.delay_s)
-        elif fault.kind == "throttle":
-            raise ApiError(400, "Throttling", "Request was denied due to request throttling.")
-        elif fault.kind == "error":
-            raise ApiError(fault.status, fault.code, fault.message)
-        return fault
-
-    async def after(self, fault: Fault) -> None:
-        """Keep the answer back."""
-        await self._pause(fault.delay_s)
-
-    def _next(self, action: str, params: Mapping[str, str]) -> Fault | None:
+    def strike(self, action: str, params: Mapping[str, str]) -> Fault | None:
+        """The fault that hits this call, and is used up by it; None: the call is unharmed."""
         for fault in self._faults:
             if not fault.strikes(action, params):
                 continue
@@ -138,3 +118,20 @@ class Faults:
                     self._faults.remove(fault)
             return fault
         return None
+
+    async def before(self, fault: Fault) -> None:
+        """Wait or fail before the call is carried out, as the fault says.
+
+        Raises:
+            ApiError: the fault is an error.
+        """
+        if fault.kind == "delay":
+            await self._pause(fault.delay_s)
+        elif fault.kind == "throttle":
+            raise ApiError(400, "Throttling", "Request was denied due to request throttling.")
+        elif fault.kind == "error":
+            raise ApiError(fault.status, fault.code, fault.message)
+
+    async def after(self, fault: Fault) -> None:
+        """Keep the answer back."""
+        await self._pause(fault.delay_s)

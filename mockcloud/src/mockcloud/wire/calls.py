@@ -23,6 +23,9 @@ class Call:
         target: the request's path and query as they came; of what must not be shown, such as a
             signature that an SDK puts there, the name alone.
         lost: whether the answer was withheld from the caller.
+        fault: the kind of the fault that struck it; empty: none did.
+        made: the id of the disk or snapshot that the order made, or had made before; empty for
+            calls that make none, and for those that failed.
     """
 
     seq: int
@@ -37,6 +40,8 @@ class Call:
     request_id: str
     duration_s: float
     lost: bool = False
+    fault: str = ""
+    made: str = ""
 
     def told(self) -> dict[str, object]:
         """As a JSON object."""

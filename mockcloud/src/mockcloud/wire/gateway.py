@@ -6,12 +6,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from mockcloud.errors import ApiError
-from mockcloud.faults import Faults
+from mockcloud.faults import Fault, Faults
 from mockcloud.wire import bodies
 from mockcloud.wire.auth import Authenticator, check_call
 from mockcloud.wire.calls import Call, CallLog, shown, shown_target
@@ -21,6 +21,9 @@ Answer = dict[str, Any]
 Act = Callable[[str, Params], Awaitable[Answer]]
 """Carries out the action of this name; raises ApiError."""
 
+MADE: Final = {"CreateDisk": "DiskId", "CreateSnapshot": "SnapshotId"}
+"""What an order makes, by the field of its answer that names it."""
+
 
 @dataclass(slots=True)
 class _Outcome:
@@ -28,6 +31,8 @@ class _Outcome:
     status: int
     code: str
     lost: bool = False
+    fault: str = ""
+    made: str = ""
 
 
 class Gateway:
@@ -74,6 +79,8 @@ class Gateway:
                 request_id=call_id,
                 duration_s=round(time.monotonic() - began, 6),
                 lost=outcome.lost,
+                fault=outcome.fault,
+                made=outcome.made,
             )
         )
         if outcome.lost and request.transport is not None:
@@ -84,46 +91,56 @@ class Gateway:
         self, request: web.Request, params: Mapping[str, str], call_id: str
     ) -> _Outcome:
         xml = params.get("Format", "XML").upper() == "XML"
+        fault: Fault | None = None
         try:
-            answer, lost = await self._checked(request, params)
+            self._check(request, params)
+            fault = self._faults.strike(params["Action"], params)
+            answer = await self._carried_out(params, fault)
         except ApiError as error:
             response = bodies.failure(error, request.host, call_id, xml=xml)
-            return _Outcome(response, error.status, error.code)
+            return _Outcome(response, error.status, error.code, fault=_kind(fault))
         except Exception:
             # an SDK can't read a page of the web server: whatever broke, it gets a code
             logging.getLogger(__name__).exception("%s failed", params.get("Action"))
             broken = ApiError(500, "InternalError", "The request failed due to an unknown error.")
-            return _Outcome(
-                bodies.failure(broken, request.host, call_id, xml=xml), 500, broken.code
-            )
+            response = bodies.failure(broken, request.host, call_id, xml=xml)
+            return _Outcome(response, 500, broken.code, fault=_kind(fault))
         if answer is None:
-            return _Outcome(web.Response(status=500), 0, "RequestLost", lost=True)
+            response = web.Response(status=500)
+            return _Outcome(response, 0, "RequestLost", lost=True, fault=_kind(fault))
         response = bodies.success(params["Action"], answer, call_id, xml=xml)
-        return _Outcome(response, 200, "OK", lost=lost)
+        lost = fault is not None and fault.drops_reply
+        made = str(answer.get(MADE.get(params["Action"], ""), ""))
+        return _Outcome(response, 200, "OK", lost=lost, fault=_kind(fault), made=made)
 
-    async def _checked(
-        self, request: web.Request, params: Mapping[str, str]
-    ) -> tuple[Answer | None, bool]:
-        """The answer, None when the request never arrived; and whether the answer gets lost."""
+    def _check(self, request: web.Request, params: Mapping[str, str]) -> None:
+        """Whether the call is one that is served, by a key that may make it."""
         if request.path != "/":
             raise ApiError(404, "InvalidApi.NotFound", "Specified api is not found.")
         check_call(request.method, params)
-        action = params["Action"]
-        if action not in self._actions:
+        if params["Action"] not in self._actions:
             raise ApiError(
                 404,
                 "InvalidAction.NotFound",
                 "Specified api is not found, please check your url and method.",
             )
         key = self._auth.authenticate(request.method, params)
-        self._auth.authorize(key, action)
-        fault = await self._faults.before(action, params)
-        if fault is not None and fault.drops_request:
-            return None, True
-        answer = await self._act(action, Params(params))
+        self._auth.authorize(key, params["Action"])
+
+    async def _carried_out(self, params: Mapping[str, str], fault: Fault | None) -> Answer | None:
+        """The answer; None when the request never arrived."""
+        if fault is not None:
+            await self._faults.before(fault)
+            if fault.drops_request:
+                return None
+        answer = await self._act(params["Action"], Params(params))
         if fault is not None and fault.holds_reply:
             await self._faults.after(fault)
-        return answer, fault is not None and fault.drops_reply
+        return answer
+
+
+def _kind(fault: Fault | None) -> str:
+    return fault.kind if fault else ""
 
 
 async def _gather(request: web.Request) -> dict[str, str]:
