@@ -20,11 +20,9 @@ class MockCloud:
         self._kube = kube
         self._base = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}:{PORT}/proxy/_mock"
 
-    def state(self) -> Mapping[str, Sequence[Object]]:
+    def state(self) -> Mapping[str, Any]:
         """Disks, snapshots and instances, and the devices that it holds."""
-        found: Mapping[str, Sequence[Object]] = json.loads(
-            self._kube.run("get", "--raw", f"{self._base}/state")
-        )
+        found: Mapping[str, Any] = json.loads(self._kube.run("get", "--raw", f"{self._base}/state"))
         return found
 
     def disks(self) -> Mapping[str, Object]:
@@ -44,8 +42,7 @@ class MockCloud:
 
     def last_call(self) -> int:
         """The number of the latest call."""
-        calls = self.calls()
-        return int(calls[-1]["seq"]) if calls else 0
+        return int(self.state()["last_call"])
 
     def add_fault(self, **fault: Any) -> None:  # noqa: ANN401 - the mock's own fields
         """Let calls go wrong from now on."""

@@ -143,6 +143,17 @@ async def test_the_log_tells_what_an_order_made(wire: Wire) -> None:
     assert [call.told()["made"] for call in wire.cloud.calls.since(0)] == ["", disk, disk]
 
 
+async def test_the_state_tells_where_the_log_has_come_to(wire: Wire) -> None:
+    """Who wants the calls from now on needs not read those before."""
+    base = f"http://{wire.address}/_mock"
+    await wire.call("DescribeRegions")
+    async with wire.http.get(f"{base}/state") as answer:
+        last = (await answer.json())["last_call"]
+    await wire.call("DescribeZones")
+    async with wire.http.get(f"{base}/calls?since={last}") as answer:
+        assert [call["action"] for call in await answer.json()] == ["DescribeZones"]
+
+
 async def test_a_throttle_refuses_and_changes_nothing(wire: Wire) -> None:
     """The call was not carried out."""
     wire.cloud.faults.add(Fault(action="CreateDisk", kind="throttle"))

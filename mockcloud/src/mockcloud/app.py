@@ -162,7 +162,7 @@ def _control_routes(engine: Engine, faults: Faults, calls: CallLog) -> list[web.
 
     async def show_state(request: web.Request) -> web.Response:  # noqa: ARG001
         await engine.schedule.run_due()
-        return web.json_response(_state(engine))
+        return web.json_response({**_state(engine), "last_call": calls.last})
 
     return [
         web.get("/_mock/calls", show_calls),

@@ -75,6 +75,11 @@ class CallLog:
         self._next += 1
         return self._next - 1
 
+    @property
+    def last(self) -> int:
+        """The number of the latest call that began."""
+        return self._next - 1
+
     def add(self, call: Call) -> None:
         """Keep one."""
         self._calls.append(call)
