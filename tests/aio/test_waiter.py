@@ -274,3 +274,21 @@ async def test_varied_latencies_cost_little_over_the_floor(
     assert (
         await makespan(tasks, nodes=nodes, volumes_per_node=per_node, latencies=latencies) <= 1.15
     )
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_operations_out_of_step_share_their_looks(tasks: TaskGroup, seed: int) -> None:
+    """A look that one of three nodes needs makes none of the others look earlier or more often."""
+    random, remote = Random(seed), Remote()
+    one = waiter(remote, tasks)
+
+    async def node(name: str) -> None:
+        for number in range(20):
+            await asyncio.sleep(random.uniform(0.0, 0.3))
+            remote.begin(f"{name}/{number}", random.uniform(0.5, 0.7))
+            await one.wait(f"{name}/{number}", is_done, kind="attach")
+
+    async with asyncio.TaskGroup() as group:
+        for name in ("a", "b", "c"):
+            group.create_task(node(name))
+    assert len(remote.looks) <= 2 * 60

@@ -29,6 +29,9 @@ STEADY_AFTER: Final = 3
 """Operations in a row that must agree before anything is made of it. Three out of a range as wide
 as their own length agree by chance once in a hundred times."""
 
+TELLING: Final = 8
+"""Operations that tell how early the earliest may end."""
+
 MEMORY: Final = 16
 """Operations remembered: a few minutes of work on a busy cluster."""
 
@@ -51,11 +54,23 @@ class Rhythm:
         if not self._ends:
             return FIRST_LOOK_S
         if self._agreeing < STEADY_AFTER:
-            return min(self._ends) / 2
+            return self._earliest_s()
         width_s = self._by_s - self._after_s
         if width_s <= max(STEADY_SHARE * self._by_s, STEADY_SHORTEST_S):
             return self._by_s
         return self._after_s + width_s / 2
+
+    def _earliest_s(self) -> float:
+        """Where the range begins that the remembered ends were drawn from, as far as they tell.
+
+        The least of n draws lies above the range's begin by about the range's n-th part; of few
+        draws by so much at times that nothing is made of them.
+        """
+        least_s = min(self._ends)
+        if len(self._ends) < TELLING:
+            return least_s / 2
+        spread_s = max(self._ends) - least_s
+        return max(least_s - spread_s / (len(self._ends) - 1), least_s / 2)
 
     def step_s(self, elapsed_s: float) -> float:
         """Seconds from a look that came too early, `elapsed_s` after the begin, to the next."""

@@ -41,6 +41,7 @@ class _Wait(Generic[Key, State]):
     rhythm: Rhythm
     fresh: bool
     begun_s: float
+    first_due_s: float
     due_s: float
     done: Future[State | None]
     seen_after_s: float = 0.0
@@ -101,13 +102,15 @@ class Waiter(Generic[Key, State]):
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         rhythm = self._rhythms.setdefault(kind, Rhythm())
+        first_due_s = now_s + (rhythm.first_look_s() if fresh else 0.0)
         wait = _Wait(
             key=key,
             until=until,
             rhythm=rhythm,
             fresh=fresh,
             begun_s=now_s,
-            due_s=now_s + (rhythm.first_look_s() if fresh else 0.0),
+            first_due_s=first_due_s,
+            due_s=first_due_s,
             done=loop.create_future(),
         )
         self._waits.add(wait)
@@ -198,7 +201,8 @@ class Waiter(Generic[Key, State]):
             return
         if not over:
             wait.seen_after_s = elapsed_s
-            wait.due_s = looked_s + wait.rhythm.step_s(elapsed_s)
+            # a look that it only rode along with, before its own first one, is no reason to hurry
+            wait.due_s = max(looked_s + wait.rhythm.step_s(elapsed_s), wait.first_due_s)
             return
         if wait.fresh:
             wait.rhythm.learn(after_s=wait.seen_after_s, by_s=elapsed_s)
