@@ -82,7 +82,9 @@ else its default stands. In the file the driver's settings stand at the top and 
 first column. The flag is the same name with hyphens: `device_wait_s` is `--device-wait-s`. Settings without a flag are secrets: arguments
 are public on a machine.
 
-The chart writes that file from `driver.settings` and `provider.settings`, and sets some of the driver's by flags. A value that can't be
+The chart writes that file from `driver.settings` and `provider.settings`, and sets some of the driver's by flags. The file is a ConfigMap, so
+the chart refuses secrets in it, and names the way for each: the key pair into the Secret that `credentials.existingSecret` names, the others
+by their environment variable, from a Secret that `controller.envFrom` names. Of `proxy` only an address with user and password is secret. A value that can't be
 read, or a name that is unknown, stops the start, and the message names it.
 
 `--provider` (`DISKCSI_PROVIDER`, default `alibaba`) chooses the provider. One that was added to the image tells its settings by

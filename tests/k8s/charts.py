@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any, Final
 
 import pytest
 import yaml
+
+from diskcsi.providers import registry
+from diskcsi.settings import Settings, fill
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CHARTS: Final = ROOT / "k8s" / "chart"
@@ -77,6 +81,21 @@ def container(owner: Manifest, name: str) -> Manifest:
     """One container of it."""
     (found,) = [one for one in pod(owner)["containers"] if one["name"] == name]
     return dict(found)
+
+
+def config(rendered: Rendered) -> dict[str, Any]:
+    """The file that the driver's pods read."""
+    return tomllib.loads(rendered.one("ConfigMap", "-config")["data"]["config.toml"])
+
+
+def filled(told: dict[str, Any], provider: str) -> tuple[Settings, Any]:
+    """The settings that the driver makes of the file."""
+    settings_type = registry.load(provider).settings_type
+    vendors = told.pop(provider)
+    return (
+        fill(Settings, flags={}, environment={}, file=told),
+        fill(settings_type, flags={}, environment={}, file=vendors),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,6 @@ def test_an_unknown_or_malformed_value_is_refused_by_its_place(
         ({"provider": {"name": "folder"}}, "driverName is required for provider folder"),
         (REGION | {"credentials": {"id": "key"}}, "credentials.secret is required"),
         (REGION | {"defaultStorageClass": "fast"}, "no class of this chart has that name: there are alicloud-disk-eff"),
-        ({"provider": {"settings": {"access_key_secret": "x"}}}, "put it into the Secret"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused_with_the_way_out(

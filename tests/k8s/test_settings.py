@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from diskcsi.cli import main
-from diskcsi.providers import registry
-from diskcsi.settings import Settings, SettingsError, fill
-from tests.k8s.charts import REGION, ROOT, Helm, Rendered, container
+from diskcsi.settings import SettingsError
+from tests.k8s.charts import REGION, ROOT, Helm, config, container, filled
 
 pytestmark = pytest.mark.k8s
 
@@ -19,21 +18,6 @@ FILES = [
     *(ROOT / "k8s" / "values" / f"{name}.yaml" for name in ("ack", "self-built", "rainbond")),
     Path(__file__).parent / "values" / "everything-on.yaml",
 ]
-
-
-def config(rendered: Rendered) -> dict[str, Any]:
-    """The file that the driver's pods read."""
-    return tomllib.loads(rendered.one("ConfigMap", "-config")["data"]["config.toml"])
-
-
-def filled(told: dict[str, Any], provider: str) -> tuple[Settings, Any]:
-    """The settings that the driver makes of the file."""
-    settings_type = registry.load(provider).settings_type
-    vendors = told.pop(provider)
-    return (
-        fill(Settings, flags={}, environment={}, file=told),
-        fill(settings_type, flags={}, environment={}, file=vendors),
-    )
 
 
 def test_settings_of_every_type_arrive_as_they_were_given(helm: Helm) -> None:
