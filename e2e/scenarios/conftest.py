@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from e2e.support.kube import Kube
 from e2e.support.leftovers import Made
 from e2e.support.machines import Machines, Zones, loop_devices
 from e2e.support.objects import ESSD, storage_class
+from e2e.support.orders import Orders
 from e2e.support.timeline import timeline
 from e2e.support.waiting import NotSeen, wait_for
 
@@ -112,10 +113,25 @@ def shared_classes(cluster: Kube) -> None:
 
 
 @pytest.fixture
+def first_call(cloud: MockCloud) -> int:
+    """Where the cloud's call log was when the scenario began."""
+    return cloud.last_call()
+
+
+@pytest.fixture
+def orders(kube: Kube, cloud: MockCloud, first_call: int) -> Callable[[], Orders]:
+    """Reads what the cloud was asked since the scenario began."""
+    return lambda: Orders.read(cloud=cloud, since=first_call, namespace=kube.namespace)
+
+
+@pytest.fixture
 def kube(
-    request: pytest.FixtureRequest, cluster: Kube, cloud: MockCloud, driver: Kube
+    request: pytest.FixtureRequest, cluster: Kube, cloud: MockCloud, driver: Kube, first_call: int
 ) -> Iterator[Kube]:
-    """A namespace of the scenario's own; afterwards nothing that it made is left anywhere."""
+    """A namespace of the scenario's own; afterwards nothing that it made is left anywhere.
+
+    Whatever the scenario was about, no volume of its had more than one disk made for it.
+    """
     began = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     name = "e2e-" + re.sub("[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
     mine = cluster.within(name[:60].rstrip("-"))
@@ -131,6 +147,8 @@ def kube(
     mine.run("delete", "statefulset,pod,volumesnapshot,pvc", "--all", timeout_s=300)
     cluster.delete("namespace", mine.namespace)
     _wait_clean(made, cluster, cloud)
+    log = Orders.read(cloud=cloud, since=first_call, namespace=mine.namespace)
+    assert log.more_than_once() == ""
 
 
 def _wait_clean(made: Made, cluster: Kube, cloud: MockCloud) -> None:

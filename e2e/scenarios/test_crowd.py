@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube, is_ready
 from e2e.support.machines import Zones
 from e2e.support.objects import claim, pod
+from e2e.support.orders import Orders
 from e2e.support.waiting import wait_for
 
 PODS = int(os.environ.get("E2E_CROWD", "50"))
 """Beyond the disks that three small instances take, the scheduler has to wait."""
 
 
-def test_a_crowd_comes_and_goes(kube: Kube, cloud: MockCloud) -> None:
-    """Fifty pods with a volume each run, and at the end of their namespace nothing is left.
+def test_a_crowd_comes_and_goes(kube: Kube, cloud: MockCloud, orders: Callable[[], Orders]) -> None:
+    """Fifty pods with a volume each run on one disk each, and at the end nothing is left.
 
     The fixture's own check at the end is the second half of this scenario.
     """
@@ -34,6 +36,7 @@ def test_a_crowd_comes_and_goes(kube: Kube, cloud: MockCloud) -> None:
         if volume["spec"].get("claimRef", {}).get("namespace") == kube.namespace
     }
     assert len(handles) == PODS
+    assert orders().made() == sorted(handles)
     disks = cloud.disks()
     assert {disks[handle]["status"] for handle in handles} == {"In_use"}
     kube.delete("pod", "--all")

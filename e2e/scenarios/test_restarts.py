@@ -13,6 +13,7 @@ from e2e.support.kube import Kube, is_ready
 from e2e.support.load import ticking, written
 from e2e.support.machines import Machines, Zones
 from e2e.support.objects import claim, pod, stateful_set
+from e2e.support.orders import Orders
 from e2e.support.waiting import wait_for
 
 DAEMON_SET = "diskcsi-node"
@@ -23,7 +24,7 @@ PAUSE_BEYOND_S = 1.0
 
 
 @pytest.fixture
-def writers(kube: Kube, zones: Zones) -> Callable[[], None]:
+def writers(kube: Kube, zones: Zones, orders: Callable[[], Orders]) -> Callable[[], None]:
     """Two pods on one node, one with a volume and one without; call it to hear how they fared."""
     kube.apply(
         claim("data", of="e2e-wait"),
@@ -44,6 +45,8 @@ def writers(kube: Kube, zones: Zones) -> Callable[[], None]:
         assert with_volume.errors == ""
         assert {name: _restarts(kube, name) for name in restarts} == restarts
         assert with_volume.longest_pause_s <= without.longest_pause_s + PAUSE_BEYOND_S
+        assert orders().disks().keys() == {one["spec"]["volumeName"] for one in kube.list("pvc")}
+        assert len(orders().made()) == len(kube.list("pvc"))
 
     return judge
 
@@ -128,7 +131,9 @@ def test_writing_goes_on_through_an_upgrade_and_its_rollback(
     writers()
 
 
-def test_a_drain_waits_for_a_disruption_budget(kube: Kube, zones: Zones) -> None:
+def test_a_drain_waits_for_a_disruption_budget(
+    kube: Kube, zones: Zones, orders: Callable[[], Orders]
+) -> None:
     """One of two pods is drained, and its volume follows it to the zone's other node."""
     budget = {
         "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "db"},
@@ -150,5 +155,6 @@ def test_a_drain_waits_for_a_disruption_budget(kube: Kube, zones: Zones) -> None
             and len(kube.list("pods", selector="app=db")) == 2,
             what="both pods run on the other node", timeout_s=180,
         )  # fmt: skip
+        assert len(orders().made()) == 2
     finally:
         kube.run("uncordon", zones.first)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from e2e.support.data import GIB, SUM, SUM_DEVICE, WRITE, WRITE_DEVICE, room
 from e2e.support.kube import Kube, Object
 from e2e.support.objects import DRIVER, claim, from_snapshot, pod, snapshot
+from e2e.support.orders import Orders
 
 
 def is_usable(one: Object) -> bool:
@@ -12,7 +15,9 @@ def is_usable(one: Object) -> bool:
     return bool(one.get("status", {}).get("readyToUse"))
 
 
-def test_a_snapshot_restores_to_the_same_and_to_a_larger_size(kube: Kube) -> None:
+def test_a_snapshot_restores_to_the_same_and_to_a_larger_size(
+    kube: Kube, orders: Callable[[], Orders]
+) -> None:
     """Both have the data of the moment of the snapshot, and the larger one has its room."""
     kube.apply(claim("data", of="e2e-wait"), pod("writer", claims={"data": "/data"}))
     kube.wait_running("writer")
@@ -31,9 +36,10 @@ def test_a_snapshot_restores_to_the_same_and_to_a_larger_size(kube: Kube) -> Non
     assert kube.sh("same", SUM) == wrote
     assert kube.sh("larger", SUM) == wrote
     assert room(kube, "larger") > 2 * GIB
+    assert (len(orders().made()), len(orders().snapshots())) == (3, 1)
 
 
-def test_a_raw_block_volume_is_restored(kube: Kube) -> None:
+def test_a_raw_block_volume_is_restored(kube: Kube, orders: Callable[[], Orders]) -> None:
     """A snapshot keeps the bytes of a device that has no filesystem."""
     kube.apply(
         claim("disk", of="e2e-wait", mode="Block"), pod("writer", devices={"disk": "/dev/disk0"})
@@ -48,6 +54,7 @@ def test_a_raw_block_volume_is_restored(kube: Kube) -> None:
     )
     kube.wait_running("reader")
     assert kube.sh("reader", SUM_DEVICE) == wrote
+    assert (len(orders().made()), len(orders().snapshots())) == (2, 1)
 
 
 def test_a_snapshot_content_written_by_hand_serves(kube: Kube) -> None:

@@ -12,8 +12,9 @@ from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube, Object, is_ready
 from e2e.support.leftovers import Made
 from e2e.support.machines import Machines
+from e2e.support.orders import Orders
 from e2e.support.permissions import granted, refused, used
-from e2e.support.waiting import NotSeen, wait_for
+from e2e.support.waiting import NotHeld, NotSeen, hold_for, wait_for
 
 
 class ListedKube(Kube):
@@ -67,6 +68,22 @@ def disk(name: str, *, namespace: str = "mine") -> Object:
     return {"id": name, "tags": {"csi.storage.k8s.io/pvc/namespace": namespace}}
 
 
+def call(action: str, made: str = "", *, fault: str = "", **params: str) -> Object:
+    return {"action": action, "made": made, "fault": fault, "params": params}
+
+
+def order(name: str, made: str = "", *, namespace: str = "mine") -> Object:
+    """A CreateDisk for a volume of this name."""
+    tags = {"csi.alibabacloud.com/volume-name": name, "csi.storage.k8s.io/pvc/namespace": namespace}
+    numbered = enumerate(tags.items(), start=1)
+    params = {
+        f"Tag.{number}.{part}": text
+        for number, (key, value) in numbered
+        for part, text in (("Key", key), ("Value", value))
+    }
+    return call("CreateDisk", made, **params)
+
+
 def request(verb: str, resource: str, *, decision: str = "allow") -> Object:
     return {
         "verb": verb,
@@ -106,6 +123,47 @@ def test_what_was_given_and_what_was_refused_are_told_apart() -> None:
     asked = {"control_plane": "node", "namespace": "ours"}
     assert used(machines, **asked) == {("storage.k8s.io", "a/status", "patch")}
     assert refused(machines, **asked) == {("storage.k8s.io", "b/status", "get")}
+
+
+def test_a_repeated_order_made_one_disk() -> None:
+    """A refused one made none, and the one whose answer was lost the same as its repetition."""
+    calls = [order("a"), order("a", "d-1"), order("a", "d-1"), order("b", "d-2")]
+    orders = Orders(calls=calls, namespace="mine")
+    assert (orders.made(), orders.more_than_once()) == (["d-1", "d-2"], "")
+
+
+def test_a_volume_with_two_disks_is_told() -> None:
+    """By its name and its disks' ids; another namespace's orders don't count."""
+    calls = [order("a", "d-2"), order("a", "d-1"), order("a", "d-3", namespace="else")]
+    assert Orders(calls=calls, namespace="mine").more_than_once() == "a: d-1, d-2"
+
+
+def test_an_order_that_never_came_to_a_disk_is_told() -> None:
+    """Who counts one disk for each volume sees that this one has none."""
+    assert Orders(calls=[order("a")], namespace="mine").disks() == {"a": frozenset()}
+
+
+def test_snapshots_are_those_of_the_namespace_s_disks() -> None:
+    """Each counts once, however often it was ordered."""
+    calls = [
+        order("a", "d-1"),
+        call("CreateSnapshot", DiskId="d-1"),
+        call("CreateSnapshot", "s-1", DiskId="d-1"),
+        call("CreateSnapshot", "s-1", DiskId="d-1"),
+        call("CreateSnapshot", "s-2", DiskId="d-9"),
+    ]
+    assert Orders(calls=calls, namespace="mine").snapshots() == ["s-1"]
+
+
+def test_a_fault_s_strikes_are_counted_by_action_and_kind() -> None:
+    """Each fault of a scenario is counted for itself."""
+    calls = [
+        call("DetachDisk", fault="delay"), call("DeleteDisk", fault="lose_reply"),
+        call("DetachDisk"), call("DetachDisk", fault="lose_reply"),
+    ]  # fmt: skip
+    orders = Orders(calls=calls, namespace="mine")
+    assert orders.struck(action="DetachDisk", kind="lose_reply") == 1
+    assert orders.struck(action="*", kind="lose_reply") == 2
 
 
 def test_a_disk_whose_volume_is_gone_is_left_behind() -> None:
@@ -158,3 +216,15 @@ def test_what_did_not_come_is_told_with_what_was_there() -> None:
     """The condition, the limit, and the state at the end of it."""
     with pytest.raises(NotSeen, match=r"not seen in 0 s: the moon\. It is day"):
         wait_for(lambda: None, what="the moon", timeout_s=0, instead=lambda: "It is day")
+
+
+def test_what_ends_while_it_is_watched_is_told() -> None:
+    """At the look that no longer finds it so."""
+    looks = iter([True, True, False])
+    with pytest.raises(NotHeld, match=r"the moon\. It is day"):
+        hold_for(60, lambda: next(looks), what="the moon", instead=lambda: "It is day")
+
+
+def test_what_stays_is_looked_at_once_at_least() -> None:
+    """However short the time is."""
+    assert hold_for(0, lambda: True, what="the moon") == 1
