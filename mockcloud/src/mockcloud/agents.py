@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import json
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +34,22 @@ DEFAULT_TYPE: Final = "ecs.g6.large"
 
 
 class Refused(Exception):  # noqa: N818 - reads as what is so
-    """This agent can't be a machine of this cloud; the message tells it why, and what to do."""
+    """This agent can't be a machine of this cloud; the message tells it why, and what to do.
+
+    Args:
+        ended: its machine was deleted, so that its devices must go. No other refusal takes one.
+        final: it can never be, and need not ask again.
+    """
+
+    def __init__(self, reason: str, *, ended: bool = False, final: bool = False) -> None:
+        super().__init__(reason)
+        self.ended, self.final = ended, final
+
+    def told(self) -> dict[str, Any]:
+        """As the agent is told it."""
+        return {
+            "type": "refused", "reason": str(self), "ended": self.ended, "final": self.final,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +64,24 @@ class Hello:
     boot_id: str
 
     @classmethod
-    def parse(cls, told: Mapping[str, Any]) -> Hello:
+    def parse(cls, words: str | bytes) -> Hello:
         """A hello as it comes.
 
         Raises:
             Refused: it is none.
         """
         names = [item.name for item in fields(cls)]
-        if not all(isinstance(told.get(name), str) for name in names):
-            raise Refused(f"the first message must tell {', '.join(names)}")
-        return cls(**{name: told[name] for name in names})
+        try:
+            told = json.loads(words)
+            said = {name: told[name] for name in names}
+        except (ValueError, KeyError, TypeError):
+            said = {}
+        if not (said and all(isinstance(value, str) for value in said.values())):
+            raise Refused(
+                f"the first message must tell {', '.join(names)}, each in words; run server and"
+                " agent from one image"
+            )
+        return cls(**said)
 
 
 class Channel:
@@ -67,16 +90,25 @@ class Channel:
     Args:
         token: what an agent must show; it stands in no address and no log.
         boot_id: of this machine's kernel.
+        hello_s: how long an agent gets to say who it is, seconds.
     """
 
     def __init__(
-        self, *, engine: Engine, hypervisor: AgentHypervisor, token: str, boot_id: str
+        self,
+        *,
+        engine: Engine,
+        hypervisor: AgentHypervisor,
+        token: str,
+        boot_id: str,
+        hello_s: float = HELLO_S,
     ) -> None:
         self._engine = engine
         self._hypervisor = hypervisor
         self._token = token.encode()
         self._boot_id = boot_id
+        self._hello_s = hello_s
         self._open: dict[str, web.WebSocketResponse] = {}
+        self._complaints: dict[str, str] = {}
         self._log = logging.getLogger(__name__)
 
     def routes(self) -> list[web.RouteDef]:
@@ -86,29 +118,51 @@ class Channel:
     async def close(self, app: web.Application) -> None:
         """Tell all agents that the server ends."""
         del app
-        for socket in list(self._open.values()):
-            await socket.close(code=WSCloseCode.GOING_AWAY)
+        sockets = list(self._open.values())
+        await asyncio.gather(*(one.close(code=WSCloseCode.GOING_AWAY) for one in sockets))
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One agent, for as long as it stays."""
+        remote = request.remote or "an unknown address"
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer" or not hmac.compare_digest(shown.strip().encode(), self._token):
-            self._log.warning("an agent at %s has a wrong token", request.remote)
+            self._complain(remote, "it has a wrong token")
             return web.Response(status=401, text="the token is not this server's")
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, timeout=CLOSING_S)
         await socket.prepare(request)
         try:
-            async with asyncio.timeout(HELLO_S):
-                hello = Hello.parse(await socket.receive_json())
+            hello = await self._hello(socket)
             instance = self._registered(hello)
-        except (Refused, TypeError, ValueError, TimeoutError) as error:
-            self._log.warning("refused the agent at %s: %s", request.remote, error)
-            await socket.send_json({"type": "refused", "reason": str(error)})
+        except Refused as refusal:
+            self._complain(remote, str(refusal))
+            with contextlib.suppress(ConnectionError):  # it didn't wait for the answer
+                await socket.send_json(refusal.told())
             await socket.close()
             return socket
+        self._complaints.pop(remote, None)
         await self._engine.keep()
         await self._attend(socket, hello, instance)
         return socket
+
+    def _complain(self, remote: str, why: str) -> None:
+        """Log why an agent is refused, when that is new: it asks again every few seconds."""
+        if self._complaints.get(remote) != why:
+            self._log.warning("refused the agent at %s: %s", remote, why)
+        self._complaints[remote] = why
+
+    async def _hello(self, socket: web.WebSocketResponse) -> Hello:
+        """What an agent says first; raises Refused."""
+        try:
+            async with asyncio.timeout(self._hello_s):
+                message = await socket.receive()
+        except TimeoutError as error:
+            raise Refused(
+                f"the agent did not say within {self._hello_s:g} s who it is; where its node is"
+                " busy, a later try goes better"
+            ) from error
+        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            raise Refused("the agent went away before it said who it is")
+        return Hello.parse(message.data)
 
     async def _attend(
         self, socket: web.WebSocketResponse, hello: Hello, instance: Instance
@@ -148,11 +202,13 @@ class Channel:
             raise Refused(
                 f"node {hello.node} runs on a kernel of its own (boot {hello.boot_id}, the"
                 f" server's is {self._boot_id}): a loop device of the server can't appear there;"
-                " use nodes that are containers of one machine, as kind's are"
+                " use nodes that are containers of one machine, as kind's are",
+                final=True,
             )
         if hello.instance in engine.ended:
             raise Refused(
-                f"instance {hello.instance} was deleted from the cloud: recreate node {hello.node}"
+                f"instance {hello.instance} was deleted from the cloud: recreate node {hello.node}",
+                ended=True,
             )
         zone, kind = self._zone(hello), hello.instance_type or DEFAULT_TYPE
         if kind not in TYPES:

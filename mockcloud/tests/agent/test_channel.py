@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from click.testing import CliRunner
-from mockcloud.agents import PATH, this_boot
+from mockcloud.agents import PATH, Channel, this_boot
 from mockcloud.app import Cloud, serving
 from mockcloud.cli import main
 from mockcloud.engine.clock import FakeClock
@@ -30,6 +32,7 @@ class Server:
 
     cloud: Cloud
     http: aiohttp.ClientSession
+    hypervisor: AgentHypervisor
 
     @contextlib.asynccontextmanager
     async def session(
@@ -48,18 +51,27 @@ class Server:
         async with self.session({**HELLO, **changes}) as socket:
             return await socket.receive_json(timeout=5)
 
+    async def answer_to(self, said: str) -> Any:  # noqa: ANN401 - JSON
+        """The answer to these words as the first ones."""
+        async with self.http.ws_connect(
+            f"http://127.0.0.1:{self.cloud.port}{PATH}", headers={"Authorization": "Bearer t"}
+        ) as socket:
+            await socket.send_str(said)
+            return await socket.receive_json(timeout=5)
+
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     """Agents may come."""
+    hypervisor = AgentHypervisor(root=tmp_path)
     async with (
         serving(
             config=default_world(), latencies={}, clock=FakeClock(), agent_token="t",
-            hypervisor=AgentHypervisor(root=tmp_path),
+            hypervisor=hypervisor,
         ) as cloud,
         aiohttp.ClientSession() as http,
     ):  # fmt: skip
-        yield Server(cloud=cloud, http=http)
+        yield Server(cloud=cloud, http=http, hypervisor=hypervisor)
 
 
 @pytest.mark.parametrize(
@@ -96,11 +108,82 @@ async def test_a_node_is_where_it_says_or_in_the_first_zone(
 async def test_a_node_that_fits_nowhere_is_told_what_would_fit(
     server: Server, changes: dict[str, object], words: str
 ) -> None:
-    """It becomes no instance."""
+    """It becomes no instance; its disks are not asked for, since nobody deleted it."""
     answer = await server.answer(**changes)
-    assert answer["type"] == "refused"
+    assert (answer["type"], answer["ended"]) == ("refused", False)
     assert words in answer["reason"]
     assert "i-1" not in server.cloud.engine.instances
+
+
+async def test_only_another_kernel_is_refused_for_good(server: Server) -> None:
+    """Labels and regions may be put right; a kernel stays what it is."""
+    changes: list[dict[str, object]] = [{"boot_id": "another"}, {"zone": "cn-nowhere-a"}]
+    assert [(await server.answer(**one))["final"] for one in changes] == [True, False]
+
+
+async def test_a_deleted_machine_is_told_that_it_ended(server: Server) -> None:
+    """The word by which its agent takes its devices away."""
+    server.cloud.engine.ended.add("i-1")
+    answer = await server.answer()
+    assert (answer["type"], answer["ended"], answer["final"]) == ("refused", True, False)
+    assert "i-1 was deleted from the cloud: recreate node worker-1" in answer["reason"]
+
+
+async def test_a_hello_that_does_not_come_is_refused_in_words(server: Server) -> None:
+    """On a machine under load it may come late: the agent learns that, and may try again."""
+    channel = Channel(
+        engine=server.cloud.engine, hypervisor=server.hypervisor, token="t",
+        boot_id=this_boot(), hello_s=0.05,
+    )  # fmt: skip
+    app = web.Application()
+    app.add_routes(channel.routes())
+    runner = web.AppRunner(app, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with server.http.ws_connect(
+            f"http://127.0.0.1:{runner.addresses[0][1]}{PATH}",
+            headers={"Authorization": "Bearer t"},
+        ) as socket:
+            answer = await socket.receive_json(timeout=5)
+    finally:
+        await runner.cleanup()
+    assert "the agent did not say within 0.05 s who it is" in answer["reason"]
+    assert (answer["ended"], answer["final"]) == (False, False)
+
+
+@pytest.mark.parametrize("said", ["", "no JSON", "[]", '"hello"', "null"])
+async def test_first_words_that_are_no_hello_are_refused_in_words(
+    server: Server, said: str
+) -> None:
+    """Whatever they are, they end no machine."""
+    answer = await server.answer_to(said)
+    assert "the first message must" in answer["reason"]
+    assert (answer["ended"], answer["final"]) == (False, False)
+
+
+async def test_an_agent_that_asks_again_and_again_fills_no_log(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each reason is told once, and again once the node was a machine meanwhile."""
+    caplog.set_level(logging.WARNING)
+    for region in ("cn-none", "cn-none", "cn-other", "cn-hangzhou", "cn-other"):
+        await server.answer(region=region)
+    told = [record.getMessage().partition("region ")[2][:8] for record in caplog.records]
+    assert told == ["cn-none:", "cn-other", "cn-other"]
+
+
+async def test_an_agent_that_leaves_before_it_spoke_troubles_nobody(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its end is no error of the server."""
+    caplog.set_level(logging.ERROR)
+    async with server.http.ws_connect(
+        f"http://127.0.0.1:{server.cloud.port}{PATH}", headers={"Authorization": "Bearer t"}
+    ):
+        pass
+    assert (await server.answer())["type"] == "welcome"
+    assert caplog.records == []
 
 
 async def test_a_wrong_token_opens_nothing(server: Server) -> None:
