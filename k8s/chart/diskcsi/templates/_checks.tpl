@@ -7,6 +7,9 @@
 {{- if contains "@" .Values.proxy -}}
 {{- fail "proxy may hold a user and a password, and stands in the Deployment: give it as DISKCSI_PROXY by controller.envFrom, from a Secret" -}}
 {{- end -}}
+{{- if and .Values.networkPolicy.enabled .Values.controller.hostNetwork -}}
+{{- fail "networkPolicy.enabled has no effect with controller.hostNetwork: no policy reaches a pod on the node's network; switch one of them off" -}}
+{{- end -}}
 {{- if and .Values.credentials.id (not .Values.credentials.secret) -}}
 {{- fail "credentials.secret is required with credentials.id; or give neither, and name a Secret by credentials.existingSecret" -}}
 {{- end -}}
