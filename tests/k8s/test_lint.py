@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.k8s.charts import REGION, ROOT, Helm, Refused
+from tests.k8s.charts import REGION, ROOT, Helm, Manifest, Refused, container
 
 pytestmark = pytest.mark.k8s
 
@@ -40,13 +38,14 @@ def test_lint_passes_for_every_chart_by_default(helm: Helm, chart: str) -> None:
         ("diskcsi", {"node": {"kubeletDir": "kubelet"}}, "at '/node/kubeletDir'"),
         ("diskcsi", {"storageClasses": {"a": {"bindingMode": "x"}}}, "at '/storageClasses/a'"),
         ("diskcsi", {"provider": {"settings": {"call-timeout": 9}}}, "at '/provider/settings'"),
+        ("diskcsi", {"provider": {"settings": {"nodes": [{"id": 1}]}}}, "at '/provider/settings/nodes/0'"),
         ("mockcloud", {"agents": {}}, "additional properties 'agents' not allowed"),
         ("diskcsi-kind", {"driver": {}}, "additional properties 'driver' not allowed"),
         ("diskcsi-kind", {"diskcsi": {"nodes": {}}}, "additional properties 'nodes' not allowed"),
     ],
 )  # fmt: skip
 def test_an_unknown_or_malformed_value_is_refused_by_its_place(
-    helm: Helm, chart: str, values: Mapping[str, Any], told: str
+    helm: Helm, chart: str, values: Manifest, told: str
 ) -> None:
     """A typing error doesn't silently leave a default in place."""
     with pytest.raises(Refused, match=told):
@@ -63,8 +62,64 @@ def test_an_unknown_or_malformed_value_is_refused_by_its_place(
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused_with_the_way_out(
-    helm: Helm, values: Mapping[str, Any], told: str
+    helm: Helm, values: Manifest, told: str
 ) -> None:
     """Before anything is installed one sentence tells what to do."""
     with pytest.raises(Refused, match=told):
         helm.render(values=values)
+
+
+def own_class(*, default: bool) -> Manifest:
+    return {"parameters": {"type": "cloud_auto"}, "default": default}
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"credentials": {"secret": "s"}}, "credentials.id is missing"),
+        ({"credentials": {"id": "i", "secret": "s", "existingSecret": "e"}}, "both name a key pair"),
+        ({"credentials": {"id": "i", "secret": "s", "enabled": False}}, "credentials.enabled is off"),
+        ({"metrics": {"serviceMonitor": {"enabled": True}}}, "serviceMonitor.enabled needs metrics.enabled"),
+        ({"metrics": {"prometheusRule": {"enabled": True}}}, "prometheusRule.enabled needs metrics.enabled"),
+        ({"driver": {"settings": {"http_port": 9}}}, "driver.settings.http_port has no effect: the chart gives --http-port"),
+        ({"driver": {"settings": {"kubelet_root_dir": "/x"}}}, "driver.settings.kubelet_root_dir has no effect"),
+        ({"storageClasses": {one: own_class(default=True) for one in "ab"}}, "a, b are all the default StorageClass"),
+        ({"storageClasses": {"a": own_class(default=True)}, "defaultStorageClass": "alicloud-disk-ssd"}, "a, alicloud-disk-ssd are all the default"),
+        ({"volumeSnapshotClasses": {one: {"default": True} for one in "ab"}}, "a, b are all the default VolumeSnapshotClass"),
+    ],
+)  # fmt: skip
+def test_a_value_without_effect_is_refused(helm: Helm, values: Manifest, told: str) -> None:
+    """What contradicts another value would be lost in silence."""
+    with pytest.raises(Refused, match=told):
+        helm.render(values=REGION | values)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"controller": {"args": ["--http-port=1"]}}, "controller.args repeats --http-port"),
+        ({"controller": {"args": ["--run-node-service"]}}, "controller.args repeats --run-node-service"),
+        ({"node": {"args": ["--endpoint=unix:///x"]}}, "node.args repeats --endpoint"),
+        ({"sidecars": {"attacher": {"args": ["-http-endpoint=:1"]}}}, "sidecars.attacher.args repeats --http-endpoint"),
+        ({"controller": {"env": [{"name": "SSL_CERT_FILE", "value": "/x"}]}, "ca": {"configMap": "ca"}}, "controller.env repeats SSL_CERT_FILE"),
+        ({"node": {"env": [{"name": "KUBE_NODE_NAME", "value": "x"}]}}, "node.env repeats KUBE_NODE_NAME"),
+        ({"sidecars": {"attacher": {"httpPort": 11270}}}, "11270 is given to both controller.httpPort and sidecars.attacher.httpPort"),
+        ({"node": {"httpPort": 11261, "stockHelpers": True}}, "11261 is given to both node.httpPort and sidecars.livenessProbe.httpPort"),
+        ({"sidecars": {"leaderElection": {"leaseSeconds": 10}}}, "leaseSeconds 10 must be more than renewSeconds 10"),
+        ({"sidecars": {"leaderElection": {"retrySeconds": 9}}}, "renewSeconds 10 must be more than 1.2 times retrySeconds 9"),
+        ({"controller": {"serviceAccount": {"create": False}}}, "controller.serviceAccount.name is required"),
+        ({"node": {"serviceAccount": {"create": False}}}, "node.serviceAccount.name is required"),
+    ],
+)  # fmt: skip
+def test_what_pods_would_fail_of_is_refused_before(helm: Helm, values: Manifest, told: str) -> None:
+    """A pod that can't start, or is never ready, tells less and later."""
+    with pytest.raises(Refused, match=told):
+        helm.render(values=REGION | values)
+
+
+def test_a_sidecars_other_arguments_may_be_given_again(helm: Helm) -> None:
+    """Those that no value gives: of two, the sidecar takes the last."""
+    more = ["--retry-interval-max=5m", "--feature-gates=VolumeAttributesClass=true"]
+    values = REGION | {"sidecars": {"provisioner": {"args": more}}}
+    provisioner = container(helm.render(values=values).one("Deployment"), "csi-provisioner")
+    assert provisioner["args"][-2:] == more

@@ -1,3 +1,11 @@
+{{- define "diskcsi.controllerOwnArgs" -}}
+{{ include "diskcsi.driverArgs" (dict "root" . "part" .Values.controller) }}
+- --endpoint=unix:///csi/csi.sock
+- --run-controller-service=true
+- --run-node-service=false
+- --http-host=0.0.0.0
+{{- end -}}
+
 {{- define "diskcsi.controllerEnv" -}}
 {{- with include "diskcsi.credentials" . }}
 - name: DISKCSI_CREDENTIALS_DIR

@@ -44,7 +44,7 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end -}}
 
-{{- define "diskcsi.nodeArgs" -}}
+{{- define "diskcsi.nodeOwnArgs" -}}
 {{ include "diskcsi.driverArgs" (dict "root" . "part" .Values.node) }}
 # kubelet finds the socket by the same path as the driver; notes of running formats are kept beside it
 - --endpoint=unix://{{ include "diskcsi.pluginDir" . }}/csi.sock
@@ -57,9 +57,6 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- if .Values.node.nodeLabels }}
 - --node-labels=true
-{{- end }}
-{{- with .Values.node.args }}
-{{ toYaml . }}
 {{- end }}
 {{- end -}}
 

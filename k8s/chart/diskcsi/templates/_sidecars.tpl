@@ -6,19 +6,7 @@
   image: {{ include "diskcsi.sidecarImage" (dict "root" .root "sidecar" $sidecar) }}
   imagePullPolicy: {{ $sidecars.pullPolicy }}
   args:
-    - --csi-address=/csi/csi.sock
-    # two pods, one leader for each sidecar: the lease is in this namespace
-    - --leader-election
-    - --leader-election-namespace=$(NAMESPACE)
-    - --leader-election-lease-duration={{ $sidecars.leaderElection.leaseSeconds }}s
-    - --leader-election-renew-deadline={{ $sidecars.leaderElection.renewSeconds }}s
-    - --leader-election-retry-period={{ $sidecars.leaderElection.retrySeconds }}s
-    # below the 300 s for which the driver goes on with a call: a repeated one finds it
-    - --timeout={{ $sidecar.timeoutSeconds }}s
-    - --kube-api-qps={{ $sidecars.kubeApiQps }}
-    - --kube-api-burst={{ $sidecars.kubeApiBurst }}
-    - --http-endpoint=:{{ $sidecar.httpPort }}
-    - --v={{ $sidecars.logLevel }}
+    {{- include "diskcsi.sidecarOwnArgs" (dict "root" .root "sidecar" $sidecar) | nindent 4 }}
     {{- .args | nindent 4 }}
     {{- with $sidecar.args }}
     {{- toYaml . | nindent 4 }}
@@ -66,4 +54,22 @@ seccompProfile: {type: RuntimeDefault}
 {{- if .Values.sidecars.resizer.enabled }}{{ $names = append $names "resizer" }}{{ end -}}
 {{- if include "diskcsi.snapshots" . }}{{ $names = append $names "snapshotter" }}{{ end -}}
 {{- toJson $names -}}
+{{- end -}}
+
+{{/* What every sidecar is told. */}}
+{{- define "diskcsi.sidecarOwnArgs" -}}
+{{- $sidecars := .root.Values.sidecars -}}
+- --csi-address=/csi/csi.sock
+# two pods, one leader for each sidecar: the lease is in this namespace
+- --leader-election
+- --leader-election-namespace=$(NAMESPACE)
+- --leader-election-lease-duration={{ $sidecars.leaderElection.leaseSeconds }}s
+- --leader-election-renew-deadline={{ $sidecars.leaderElection.renewSeconds }}s
+- --leader-election-retry-period={{ $sidecars.leaderElection.retrySeconds }}s
+# below the 300 s for which the driver goes on with a call: a repeated one finds it
+- --timeout={{ .sidecar.timeoutSeconds }}s
+- --kube-api-qps={{ $sidecars.kubeApiQps }}
+- --kube-api-burst={{ $sidecars.kubeApiBurst }}
+- --http-endpoint=:{{ .sidecar.httpPort }}
+- --v={{ $sidecars.logLevel }}
 {{- end -}}
