@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +18,13 @@ from e2e.support.leftovers import Made
 from e2e.support.machines import Machines, Zones, loop_devices
 from e2e.support.objects import ESSD, storage_class
 from e2e.support.orders import Orders
+from e2e.support.release import Install, installing
 from e2e.support.timeline import timeline
 from e2e.support.waiting import NotSeen, wait_for
 
 SIDE_BY_SIDE = {
     "test_volumes", "test_growth", "test_snapshots", "test_rainbond", "test_from_the_go_driver",
-    "test_misconfiguration", "test_zones", "test_shipped_files",
+    "test_misconfiguration", "test_zones", "test_shipped_files", "test_two_providers",
 }  # fmt: skip
 """Modules whose scenarios touch nothing that another one uses."""
 
@@ -149,6 +151,15 @@ def kube(
     _wait_clean(made, cluster, cloud)
     log = Orders.read(cloud=cloud, since=first_call, namespace=mine.namespace)
     assert log.more_than_once() == ""
+
+
+@pytest.fixture
+def install(kube: Kube, driver: Kube, place: Place, tmp_path: Path) -> Iterator[Install]:
+    """Installs or upgrades a second release in the scenario's namespace; it goes with it."""
+    served = driver.get("daemonset", "diskcsi-node")["spec"]["template"]["spec"]["containers"][0]
+    tag = served["image"].rpartition(":")[2]
+    with installing(kube=kube, place=place, image_tag=tag, directory=tmp_path) as call:
+        yield call
 
 
 def _wait_clean(made: Made, cluster: Kube, cloud: MockCloud) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from e2e.support.kube import Kube, Object
 from e2e.support.load import ticking, written
 from e2e.support.machines import Zones
 from e2e.support.objects import DRIVER, claim, pod
+from e2e.support.orders import Orders, tags_of
 from e2e.support.waiting import wait_for
 
 PARTS = "app.kubernetes.io/component in (controller, node)"
@@ -84,14 +88,107 @@ def test_its_volumes_are_served(kube: Kube, cloud: MockCloud, zones: Zones, zone
     assert disk not in cloud.disks()
 
 
-@pytest.mark.disruptive
-def test_pods_run_on_while_the_driver_is_swapped(kube: Kube, driver: Kube) -> None:
-    """With no driver at all a pod writes on; the next one then takes its volume away and back."""
+EVERY_PARAMETER = {
+    "type": "cloud_auto, cloud_essd", "performanceLevel": "PL0,PL1", "regionId": "cn-hangzhou",
+    "fsType": "ext4", "readOnly": "false", "encrypted": "true", "kmsKeyId": "key-of-old",
+    "multiAttach": "disabled", "provisionedIops": "300", "burstingEnabled": "true",
+    "resourceGroupId": "rg-of-old", "storageClusterId": "dbsc-of-old",
+    "diskTags": "team:storage,cost:low", "diskTags/tier": "gold", "restrictToHpnZone": "never",
+    "volumeSizeAutoAvailable": "true", "volumeDeleteSnapshotRetentionDays": "7",
+    "volumeExpandAutoSnapshot": "forced", "mkfsOptions": "-F -m1", "omitfsck": "false",
+}  # fmt: skip
+"""All that a class of that driver may say and this one serves; what it refuses has tests apart."""
+
+
+def as_its_users_wrote_it(name: str, *, zone_key: str, zone: str, binding: str) -> Object:
+    """A StorageClass with every parameter, and a zone in the words of one generation."""
+    terms = [{"key": zone_key, "values": [zone]}]
+    return {
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+        "metadata": {"name": name, "labels": {"diskcsi-e2e": "true"}},
+        "provisioner": DRIVER, "parameters": {**EVERY_PARAMETER, "zoneId": zone},
+        "reclaimPolicy": "Delete", "allowVolumeExpansion": True, "volumeBindingMode": binding,
+        "allowedTopologies": [{"matchLabelExpressions": terms}],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def classes(kube: Kube, zones: Zones) -> Iterator[Mapping[str, Object]]:
+    """A class of each generation of topology keys, by that key; they go with the scenario."""
+    made = {
+        PRIVATE_ZONE: as_its_users_wrote_it(
+            f"{kube.namespace}-private", zone_key=PRIVATE_ZONE, zone=zones.one, binding="Immediate"
+        ),
+        STANDARD_ZONE: as_its_users_wrote_it(
+            f"{kube.namespace}-standard", zone_key=STANDARD_ZONE, zone=zones.one,
+            binding="WaitForFirstConsumer",
+        ),
+    }  # fmt: skip
+    yield made
+    kube.delete("storageclass", *(one["metadata"]["name"] for one in made.values()))
+
+
+@pytest.mark.parametrize("zone_key", [PRIVATE_ZONE, STANDARD_ZONE])
+def test_its_classes_are_served(
+    kube: Kube, zones: Zones, orders: Callable[[], Orders], classes: Mapping[str, Object],
+    zone_key: str,
+) -> None:  # fmt: skip
+    """Each parameter is understood, those that the cloud knows come to it, and the zone counts."""
+    of = classes[zone_key]
     kube.apply(
-        claim("data", of="e2e-wait"),
-        pod("writer", claims={"data": "/data"}, script=ticking("/data")),
+        of, claim("data", of=of["metadata"]["name"]), pod("worker", claims={"data": "/data"})
     )
-    kube.wait_running("writer")
+    assert kube.wait_running("worker")["spec"]["nodeName"] == zones.third
+    (order,) = orders().of_disk(disk_of(kube, "data"))
+    asked = {key: order[key] for key in ("DiskCategory", "Size", "ZoneId", *SENT)}
+    assert asked == {"DiskCategory": "cloud_auto", "Size": "20", "ZoneId": zones.one, **SENT}
+    assert tags_of(order).items() >= TAGGED.items()
+
+
+SENT = {
+    "Encrypted": "true", "KMSKeyId": "key-of-old", "ProvisionedIops": "300",
+    "BurstingEnabled": "true", "ResourceGroupId": "rg-of-old", "StorageClusterId": "dbsc-of-old",
+}  # fmt: skip
+TAGGED = {
+    "team": "storage", "cost": "low", "tier": "gold",
+    "csi.alibabacloud.com/volume-delete-autosnapshot-retentiondays": "7",
+}  # fmt: skip
+"""What the cloud is told of the class."""
+
+
+def as_its_attacher_left_it(*, volume: str, disk: str, node: str, instance: str) -> Object:
+    """A VolumeAttachment that the Go driver's attacher has served; the status comes apart."""
+    name = hashlib.sha256(f"{disk}{DRIVER}{node}".encode()).hexdigest()
+    return {
+        "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment",
+        "metadata": {
+            "name": f"csi-{name}",
+            "annotations": {"csi.alpha.kubernetes.io/node-id": instance},
+            "finalizers": [f"external-attacher/{DRIVER.replace('.', '-')}"],
+        },
+        "spec": {
+            "attacher": DRIVER, "nodeName": node, "source": {"persistentVolumeName": volume},
+        },
+    }  # fmt: skip
+
+
+def replace_attachment(kube: Kube, wanted: Object, metadata: Mapping[str, str]) -> Object:
+    """Put that attachment in the place of the one that is there; gives it as it now stands."""
+    name = wanted["metadata"]["name"]
+    kube.run("patch", "volumeattachment", name, '--patch={"metadata":{"finalizers":null}}')
+    kube.delete("volumeattachment", name)
+    kube.apply(wanted)
+    status = json.dumps({"status": {"attached": True, "attachmentMetadata": metadata}})
+    kube.run(
+        "patch", "volumeattachment", name, "--subresource=status", "--type=merge",
+        f"--patch={status}",
+    )  # fmt: skip
+    return kube.get("volumeattachment", name)
+
+
+@contextmanager
+def no_driver(driver: Kube) -> Iterator[None]:
+    """No pod of any driver runs in the cluster while the block does."""
     gone = '{"spec":{"template":{"spec":{"nodeSelector":{"e2e":"nowhere"}}}}}'
     back = '[{"op":"remove","path":"/spec/template/spec/nodeSelector/e2e"}]'
     driver.run("patch", "daemonset", "diskcsi-node", f"--patch={gone}")
@@ -100,15 +197,54 @@ def test_pods_run_on_while_the_driver_is_swapped(kube: Kube, driver: Kube) -> No
         wait_for(
             lambda: not driver.list("pods", selector=PARTS), what="no pod of the driver is left"
         )
+        yield
+    finally:
+        driver.run("patch", "daemonset", "diskcsi-node", "--type=json", f"--patch={back}")
+        driver.run("scale", "deployment/diskcsi-controller", "--replicas=2")
+
+
+@pytest.mark.disruptive
+def test_pods_run_on_while_the_driver_is_swapped(
+    kube: Kube, cloud: MockCloud, driver: Kube, zones: Zones, classes: Mapping[str, Object]
+) -> None:
+    """With no driver at all a pod writes on; the next one serves what the Go driver has left.
+
+    Its attachment is taken back by the object that was there before, and a claim of its class that
+    waited is bound.
+    """
+    kube.apply(
+        claim("data", of="e2e-wait"),
+        pod("writer", claims={"data": "/data"}, script=ticking("/data"), zone=zones.two),
+    )
+    node = kube.wait_running("writer")["spec"]["nodeName"]
+    wrote, disk = kube.sh("writer", WRITE), disk_of(kube, "data")
+    (instance,) = cloud.disks()[disk]["attached_to"]
+    theirs = as_its_attacher_left_it(
+        volume=kube.get("pvc", "data")["spec"]["volumeName"], disk=disk, node=node,
+        instance=instance,
+    )  # fmt: skip
+    ours, class_ = theirs["metadata"]["name"], classes[PRIVATE_ZONE]
+    with no_driver(driver):
+        metadata = {"serialNumber": disk.removeprefix("d-")}
+        assert kube.get("volumeattachment", ours)["status"]["attachmentMetadata"] == metadata
+        found = replace_attachment(kube, theirs, metadata)
+        kube.apply(
+            class_, claim("new", of=class_["metadata"]["name"]), pod("new", claims={"new": "/data"})
+        )
         lines = written(kube, "writer", "/data").lines
         wait_for(
             lambda: written(kube, "writer", "/data").lines > lines + 20, what="the writer goes on"
         )
-    finally:
-        driver.run("patch", "daemonset", "diskcsi-node", "--type=json", f"--patch={back}")
-        driver.run("scale", "deployment/diskcsi-controller", "--replicas=2")
+    kube.wait_running("new")
     assert written(kube, "writer", "/data").errors == ""
+    attachment = kube.get("volumeattachment", ours)
+    assert attachment["metadata"]["uid"] == found["metadata"]["uid"]
+    assert attachment["status"] == {"attached": True, "attachmentMetadata": metadata}
     kube.delete("pod", "writer")
-    kube.apply(pod("next", claims={"data": "/data"}))
+    kube.wait_gone("volumeattachment", ours)
+    assert cloud.disks()[disk]["attached_to"] == []
+    other = zones.second if node == zones.first else zones.first
+    kube.apply(pod("next", claims={"data": "/data"}, node=other))
     kube.wait_running("next")
+    assert kube.sh("next", SUM) == wrote
     driver.run("rollout", "status", "daemonset/diskcsi-node", "--timeout=180s", timeout_s=200)

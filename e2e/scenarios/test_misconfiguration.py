@@ -2,79 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import subprocess
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
-import yaml
 
-from e2e.cluster.place import ROOT, Place
+from e2e.cluster.charts import MOCK_NAMESPACE
+from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube, is_ready
+from e2e.support.machines import Zones
+from e2e.support.objects import DRIVER
+from e2e.support.release import SECRET, Install, driver_name, merged
 from e2e.support.waiting import wait_for
 
-CHART: Final = ROOT / "k8s" / "chart" / "diskcsi"
-VALUES: Final = ROOT / "e2e" / "cluster" / "values" / "diskcsi.yaml"
 CONTROLLER: Final = "app.kubernetes.io/component=controller"
 NODE: Final = "app.kubernetes.io/component=node"
-SECRET: Final = "e2e-key"  # noqa: S105 - an object's name
-
-FIRST_PORT: Final = 11300
-PORTS: Final = 4000
-"""Of the nodes' own network, for the node plug-ins of releases that may stand side by side."""
-
-
-def beside(namespace: str) -> dict[str, Any]:
-    """A release beside the cluster's own: another driver, another port on the nodes' network."""
-    return {
-        "driverName": f"{hashlib.sha256(namespace.encode()).hexdigest()[:12]}.diskcsi.e2e",
-        "fullnameOverride": "second",
-        "defaultClasses": False,
-        "controller": {"replicas": 1},
-        "node": {"httpPort": FIRST_PORT + zlib.crc32(namespace.encode()) % PORTS},
-        "credentials": {"id": "", "secret": "", "existingSecret": SECRET},
-    }
-
-
-Install = Callable[[Mapping[str, Any]], subprocess.CompletedProcess[str]]
-
-
-def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """One set of values over another, as helm lays them."""
-    found = dict(lower)
-    for key, value in upper.items():
-        below = found.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        found[key] = merged(below, value) if both else value  # type: ignore[arg-type]
-    return found
-
-
-@pytest.fixture
-def install(kube: Kube, driver: Kube, place: Place, tmp_path: Path) -> Iterator[Install]:
-    """Installs or upgrades the second release with values of its own."""
-    served = driver.get("daemonset", "diskcsi-node")["spec"]["template"]["spec"]["containers"][0]
-    image = {"image": {"tag": served["image"].rpartition(":")[2]}}
-
-    def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(place.programs / "helm"), *arguments, "--namespace", kube.namespace],
-            check=False, capture_output=True, text=True, env=place.environment(), timeout=200,
-        )  # fmt: skip
-
-    def call(values: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
-        file = tmp_path / "values.json"
-        own = yaml.safe_load(VALUES.read_text())
-        without_classes = {key: own[key] for key in own if "torageClass" not in key}
-        below = merged(without_classes, merged(image, beside(kube.namespace)))
-        file.write_text(json.dumps(merged(below, values)))
-        return helm("upgrade", "--install", "second", str(CHART), "--values", str(file))
-
-    yield call
-    helm("uninstall", "second", "--ignore-not-found", "--wait", "--timeout", "120s")
+METADATA: Final = "metadata"
+CLOUD: Final = "mockcloud.mockcloud.svc.cluster.local"
 
 
 def secret(*, id_: str = "mockcloud-key-id", key: str = "mockcloud-key-secret") -> dict[str, Any]:
@@ -148,32 +92,124 @@ def test_a_wrong_key_is_told(kube: Kube, install: Install, wrong: Mapping[str, s
     wait_healed(kube, CONTROLLER, pod)
 
 
-def test_a_wrong_endpoint_is_told(kube: Kube, install: Install) -> None:
-    """The message names the endpoint that does not answer."""
+def wait_replaced(kube: Kube, selector: str, old: str) -> None:
+    """Return when a pod is ready that took the place of this one, which an upgrade has ended."""
+    wait_for(
+        lambda: [
+            one for one in kube.list("pods", selector=selector)
+            if is_ready(one) and one["metadata"]["name"] != old
+        ] and kube.find("pod", old) is None,
+        what=f"a new pod with {selector} is ready in place of {old}", timeout_s=180,
+    )  # fmt: skip
+
+
+def test_an_endpoint_that_comes_later_heals(kube: Kube, install: Install) -> None:
+    """The message names the endpoint that doesn't answer; once its name leads there, all is well."""
     kube.apply(secret())
-    values = {"provider": {"settings": {"ecs_endpoint": "nowhere.mockcloud:8090"}}}
-    assert install(values).returncode == 0
-    wait_told(kube, CONTROLLER, "nowhere.mockcloud:8090")
+    endpoint = f"late.{kube.namespace}.svc:8090"
+    assert install({"provider": {"settings": {"ecs_endpoint": endpoint}}}).returncode == 0
+    pod = the_pod(kube, CONTROLLER)
+    wait_told(kube, CONTROLLER, endpoint)
+    kube.apply(
+        {
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "late"},
+            "spec": {"type": "ExternalName", "externalName": CLOUD},
+        }
+    )  # fmt: skip
+    wait_healed(kube, CONTROLLER, pod)
+
+
+@pytest.mark.parametrize(
+    ("setting", "wrong"),
+    [("ecs_endpoint", "nowhere.mockcloud:8090"), ("region", "cn-nowhere")],
+)
+def test_a_wrong_setting_is_told(kube: Kube, install: Install, setting: str, wrong: str) -> None:
+    """The message names it. Settings are read at the start: corrected ones come with a new pod."""
+    kube.apply(secret())
+    assert install({"provider": {"settings": {setting: wrong}}}).returncode == 0
+    pod = the_pod(kube, CONTROLLER)
+    wait_told(kube, CONTROLLER, wrong)
     assert install({}).returncode == 0
-    wait_for(lambda: any(map(is_ready, kube.list("pods", selector=CONTROLLER))), what="healed")
+    wait_replaced(kube, CONTROLLER, pod)
 
 
-def test_a_wrong_region_is_told(kube: Kube, install: Install) -> None:
-    """The message names the region."""
+@pytest.fixture
+def metadata(kube: Kube) -> str:
+    """An address of a metadata service that nothing answers at as yet."""
+    service = {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": METADATA},
+        "spec": {"ports": [{"name": "http", "port": 80}]},
+    }  # fmt: skip
+    kube.apply(service)
+    return str(kube.get("service", METADATA)["spec"]["clusterIP"])
+
+
+def answer_metadata(kube: Kube) -> None:
+    """Let the cloud answer at that address."""
+    (server,) = [
+        one for one in kube.within(MOCK_NAMESPACE).list("endpointslice")
+        if one["metadata"]["labels"].get("kubernetes.io/service-name") == "mockcloud"
+    ]  # fmt: skip
+    slice_ = {
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": METADATA, "labels": {"kubernetes.io/service-name": METADATA}},
+        "addressType": "IPv4", "ports": [{"name": "http", "port": server["ports"][0]["port"]}],
+        "endpoints": [{"addresses": server["endpoints"][0]["addresses"]}],
+    }  # fmt: skip
+    kube.apply(slice_)
+
+
+def on_one_node(zones: Zones, **settings: str) -> dict[str, Any]:
+    """Values for a release whose node part is on one node, with settings of the provider."""
+    return {
+        "provider": {"settings": settings},
+        "node": {"nodeSelector": {"kubernetes.io/hostname": zones.first}},
+    }
+
+
+def test_without_a_metadata_service_a_node_waits_for_it(
+    kube: Kube, cloud: MockCloud, install: Install, zones: Zones, metadata: str
+) -> None:
+    """It isn't ready, tells what doesn't answer and what else would do, and goes on when it does."""
     kube.apply(secret())
-    assert install({"provider": {"settings": {"region": "cn-nowhere"}}}).returncode == 0
-    wait_told(kube, CONTROLLER, "cn-nowhere")
+    (instance,) = [
+        id_ for id_, one in cloud.instances().items() if one["name"] == zones.first
+    ]  # fmt: skip
+    url = f"http://{metadata}/_imds/{instance}"
+    assert install(on_one_node(zones, metadata_url=url)).returncode == 0
+    pod = the_pod(kube, NODE)
+    wait_told(kube, NODE, "metadata service", url, "set REGION_ID, ZONE_ID and --nodeid")
+    answer_metadata(kube)
+    wait_healed(kube, NODE, pod)
+    assert instance in kube.run("logs", pod, "--container=diskcsi")
 
 
-def test_a_node_plugin_without_privileges_tells_so(kube: Kube, install: Install) -> None:
-    """It can't mount for others to see: the log says what the pod lacks."""
+def test_without_a_metadata_service_a_node_takes_its_labels_where_it_may(
+    kube: Kube, driver: Kube, install: Install, zones: Zones, metadata: str
+) -> None:
+    """With `node.nodeLabels` it registers as the instance that its Node object tells."""
+    kube.apply(secret())
+    values = on_one_node(zones, metadata_url=f"http://{metadata}")
+    assert install(merged(values, {"node": {"nodeLabels": True}})).returncode == 0
+    pod = the_pod(kube, NODE)
+    kube.wait_running(pod)
+    own = {one["name"]: one for one in driver.get("csinode", zones.first)["spec"]["drivers"]}
+    assert own[driver_name(kube.namespace)]["nodeID"] == own[DRIVER]["nodeID"]
+    log = kube.run("logs", pod, "--container=diskcsi")
+    assert '"by": "Node object"' in log
+    assert f"http://{metadata}/latest/api/token doesn't answer" in log
+
+
+def test_a_node_plugin_without_privileges_is_refused(kube: Kube, install: Install) -> None:
+    """By the API server, with a word on what the pod lacks: it could not mount for others to see."""
     kube.apply(secret())
     values = {"node": {"securityContext": {"privileged": False, "runAsUser": 0, "runAsGroup": 0}}}
     done = install(values)
-    if done.returncode == 0:
-        wait_told(kube, NODE, "privileged")
-    else:  # the API server's own validation refuses the mounts that it would need
-        assert "privileged" in done.stderr
+    assert done.returncode != 0
+    assert (
+        "Bidirectional mount propagation is available only to privileged containers" in done.stderr
+    )
+    assert not kube.list("daemonset")
 
 
 def test_a_chart_value_that_does_not_exist_is_refused(kube: Kube, install: Install) -> None:

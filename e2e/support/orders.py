@@ -38,10 +38,14 @@ class Orders:
         """
         found: dict[str, set[str]] = {}
         for call in self._of("CreateDisk"):
-            tags = _tags(call["params"])
+            tags = tags_of(call["params"])
             if tags.get(NAMESPACE_TAG) == self.namespace:
                 found.setdefault(tags[NAME_TAG], set()).update({call["made"]} - {""})
         return {name: frozenset(ids) for name, ids in found.items()}
+
+    def of_disk(self, disk: str) -> Sequence[Mapping[str, str]]:
+        """The parameters of each order that named this disk as made."""
+        return [call["params"] for call in self._of("CreateDisk") if call["made"] == disk]
 
     def made(self) -> Sequence[str]:
         """Every disk that was made for a claim of the namespace."""
@@ -74,7 +78,7 @@ class Orders:
         return (call for call in self.calls if call["action"] == action)
 
 
-def _tags(params: Mapping[str, str]) -> Mapping[str, str]:
+def tags_of(params: Mapping[str, str]) -> Mapping[str, str]:
     """The tags among a call's parameters, which come as Tag.N.Key and Tag.N.Value."""
     return {
         value: params.get(f"{name.removesuffix('.Key')}.Value", "")

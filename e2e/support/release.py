@@ -1,0 +1,87 @@
+"""A second release of the chart, beside the cluster's own, in a scenario's namespace."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import yaml
+
+from e2e.cluster.place import ROOT, Place
+from e2e.support.kube import Kube
+
+CHART: Final = ROOT / "k8s" / "chart" / "diskcsi"
+VALUES: Final = ROOT / "e2e" / "cluster" / "values" / "diskcsi.yaml"
+SECRET: Final = "e2e-key"  # noqa: S105 - an object's name
+NAME: Final = "second"
+"""Of the release, and what the names of its objects begin with."""
+
+FIRST_PORT: Final = 11300
+PORTS: Final = 4000
+"""Of the nodes' own network, for the node plug-ins of releases that may stand side by side."""
+
+Install: TypeAlias = Callable[[Mapping[str, Any]], "subprocess.CompletedProcess[str]"]
+"""Installs or upgrades the release with values of its own; gives what helm said."""
+
+
+def driver_name(namespace: str) -> str:
+    """The name of the driver that is installed into a namespace."""
+    return f"{hashlib.sha256(namespace.encode()).hexdigest()[:12]}.diskcsi.e2e"
+
+
+def beside(namespace: str) -> dict[str, Any]:
+    """Values of a release beside others: another driver, another port on the nodes' network."""
+    return {
+        "driverName": driver_name(namespace),
+        "fullnameOverride": NAME,
+        "defaultClasses": False,
+        "controller": {"replicas": 1},
+        "node": {"httpPort": FIRST_PORT + zlib.crc32(namespace.encode()) % PORTS},
+        "credentials": {"id": "", "secret": "", "existingSecret": SECRET},
+    }
+
+
+def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """One set of values over another, as helm lays them."""
+    found = dict(lower)
+    for key, value in upper.items():
+        below = found.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        found[key] = merged(below, value) if both else value  # type: ignore[arg-type]
+    return found
+
+
+@contextmanager
+def installing(*, kube: Kube, place: Place, image_tag: str, directory: Path) -> Iterator[Install]:
+    """Installs into the namespace, with the cluster's own values beneath; uninstalls at the end.
+
+    Args:
+        image_tag: of the driver's image that the nodes have.
+        directory: for the file of values.
+    """
+
+    def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(place.programs / "helm"), *arguments, "--namespace", kube.namespace],
+            check=False, capture_output=True, text=True, env=place.environment(), timeout=200,
+        )  # fmt: skip
+
+    def call(values: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
+        file = directory / "values.json"
+        own = yaml.safe_load(VALUES.read_text())
+        without_classes = {key: own[key] for key in own if "torageClass" not in key}
+        image = {"image": {"tag": image_tag}}
+        below = merged(without_classes, merged(image, beside(kube.namespace)))
+        file.write_text(json.dumps(merged(below, values)))
+        return helm("upgrade", "--install", NAME, str(CHART), "--values", str(file))
+
+    try:
+        yield call
+    finally:
+        helm("uninstall", NAME, "--ignore-not-found", "--wait", "--timeout", "120s")
