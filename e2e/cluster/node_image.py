@@ -13,9 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+import yaml
+
 from e2e.cluster import modules
 from e2e.cluster.modules import Programs
-from e2e.cluster.place import Place
+from e2e.cluster.place import ROOT, Place
 from e2e.cluster.shell import CommandFailed, Shell
 
 FILES: Final = Path(__file__).parent / "node"
@@ -41,18 +43,26 @@ CONTROL_PLANE: Final = {
 }
 """Program to the name that kubeadm of this version asks for (`kubeadm config images list`)."""
 
-EVERY_NODE: Final = {
-    "pause": "registry.k8s.io/pause:3.10.1",
-    "csi-provisioner": "registry.k8s.io/sig-storage/csi-provisioner:v6.3.0",
-    "csi-attacher": "registry.k8s.io/sig-storage/csi-attacher:v4.12.0",
-    "csi-resizer": "registry.k8s.io/sig-storage/csi-resizer:v2.2.0",
-    "csi-snapshotter": "registry.k8s.io/sig-storage/csi-snapshotter:v8.6.0",
-    "snapshot-controller": "registry.k8s.io/sig-storage/snapshot-controller:v8.6.0",
-}
+PAUSE: Final = "registry.k8s.io/pause:3.10.1"
+SIDECARS: Final = ("provisioner", "attacher", "resizer", "snapshotter")
+CHART_VALUES: Final = ROOT / "k8s" / "chart" / "diskcsi" / "values.yaml"
+"""Where the sidecars' versions stand."""
 
 PROXY: Final = "registry.k8s.io/kube-proxy:{kubernetes}"
 BUSYBOX: Final = "docker.io/library/busybox:stable"
 """What the examples' pods run; Debian's static build."""
+
+
+def every_node() -> dict[str, str]:
+    """Program to the image's name, of what may run on any node; the sidecars as the chart installs them."""
+    told = yaml.safe_load(CHART_VALUES.read_text())["sidecars"]
+    found = {
+        f"csi-{name}": f"{told['registry']}/{told[name]['repository']}:{told[name]['tag']}"
+        for name in SIDECARS
+    }
+    # of the snapshotter's release
+    controller = found["csi-snapshotter"].replace("csi-snapshotter", "snapshot-controller")
+    return {"pause": PAUSE, **found, "snapshot-controller": controller}
 
 
 def ensure(*, place: Place, shell: Shell, programs: Programs) -> str:
@@ -74,7 +84,7 @@ def ensure(*, place: Place, shell: Shell, programs: Programs) -> str:
 
 
 def _fingerprint(programs: Programs) -> str:
-    known = hashlib.sha256(repr((SUITE, PACKAGES, CONTROL_PLANE, EVERY_NODE)).encode())
+    known = hashlib.sha256(repr((SUITE, PACKAGES, CONTROL_PLANE, every_node())).encode())
     known.update("".join(sorted(path.name for path in programs.directories)).encode())
     for path in sorted([*FILES.iterdir(), *IMAGES.glob("*/*"), Path(__file__)]):
         known.update(path.read_bytes())
@@ -127,12 +137,12 @@ def _archives(context: Path, root: str, shell: Shell, programs: Programs) -> Non
     """The images of the cluster itself, in two archives."""
     images = context / "images"
     images.mkdir()
-    for archive, contents in (("control-plane", CONTROL_PLANE), ("every-node", EVERY_NODE)):
+    for archive, contents in (("control-plane", CONTROL_PLANE), ("every-node", every_node())):
         names = [
             _one_program(programs.find(program), _named(image), shell)
             for program, image in contents.items()
         ]
-        if contents is EVERY_NODE:
+        if archive == "every-node":
             names.append(_from_root(_named(PROXY), context / "proxy", root, shell, programs))
             names.append(_from_root(BUSYBOX, context / "busybox", root, shell, programs))
         shell.run("docker", "save", "--output", images / f"{archive}.tar", *names)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from e2e.cluster import node_image
 from e2e.cluster.kind import HERE
 from e2e.cluster.modules import MODULES, kubernetes_version
-from e2e.cluster.place import Place
+from e2e.cluster.place import ROOT, Place
 from e2e.cluster.shell import CommandFailed, Shell
 
 RUNC_LIMITED = HERE / "node" / "runc-limited"
@@ -93,6 +98,65 @@ def test_staging_modules_are_of_the_release() -> None:
     text = (MODULES / "kubernetes" / "go.mod").read_text()
     replaced = [line.split(" => ")[1] for line in text.splitlines() if " => " in line]
     assert {line.split(" ")[1] for line in replaced} == {f"v0.{minor}"}
+
+
+CHART_VALUES = ROOT / "k8s" / "chart" / "diskcsi" / "values.yaml"
+SIDECARS = ("provisioner", "attacher", "resizer", "snapshotter")
+IMAGE = re.compile(r"sig-storage/([a-z-]+):(v[\d.]+)")
+BUILT = re.compile(r"kubernetes-csi/external-(\w+)/v\d+ (v[\d.]+)")
+CLIENT = re.compile(r"=> .*/external-(snapshotter)/client/v\d+ (v[\d.]+)")
+
+
+def sidecars() -> dict[str, Any]:
+    """What the chart says of them: the one place that their versions are changed in."""
+    told: dict[str, Any] = yaml.safe_load(CHART_VALUES.read_text())["sidecars"]
+    return told
+
+
+def tags() -> dict[str, str]:
+    """The version of each image, by its name; the snapshot controller is of the snapshotter's release."""
+    told = sidecars()
+    parts = [one for one in told.values() if isinstance(one, dict) and "tag" in one]
+    found = {one["repository"].rpartition("/")[2]: one["tag"] for one in parts}
+    return {**found, "snapshot-controller": told["snapshotter"]["tag"]}
+
+
+def images_in_files() -> Iterator[tuple[Path, str, str]]:
+    """Every image of a sidecar that a manifest or program of ours names."""
+    for folder in ("k8s", "e2e", "docs", "examples"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in {".yaml", ".yml", ".py", ".md", ".tpl"}:
+                yield from ((path, *found) for found in IMAGE.findall(path.read_text()))
+
+
+def test_every_image_of_a_sidecar_has_the_charts_version() -> None:
+    """What is rendered, applied and built into node images is what the chart installs."""
+    known = tags()
+    found = list(images_in_files())
+    assert {name for _, name, _ in found} >= {f"csi-{name}" for name in SIDECARS}
+    assert [one for one in found if known[one[1]] != one[2]] == []
+
+
+def test_the_sidecars_that_the_cluster_builds_are_the_charts() -> None:
+    """What is tried is what is installed: the programs, and the definitions of snapshots."""
+    told = sidecars()
+    modules = (MODULES / "sidecars" / "go.mod").read_text()
+    built = dict(BUILT.findall(modules))
+    assert built == {name: told[name]["tag"] for name in SIDECARS}
+    assert dict(CLIENT.findall(modules)) == {"snapshotter": told["snapshotter"]["tag"]}
+
+
+def test_a_node_image_has_every_sidecar_under_the_charts_name() -> None:
+    """Pods find it there: nothing is pulled."""
+    told = sidecars()
+    held = node_image.every_node()
+    wanted = {
+        f"csi-{name}": f"{told['registry']}/{told[name]['repository']}:{told[name]['tag']}"
+        for name in SIDECARS
+    }
+    assert wanted.items() <= held.items()
+    controller = (HERE / "snapshot-controller.yaml").read_text()
+    assert f"image: {held['snapshot-controller']}\n" in controller
 
 
 def test_a_failed_command_shows_its_last_words(shell: Shell, tmp_path: Path) -> None:

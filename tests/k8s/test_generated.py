@@ -13,8 +13,6 @@ import yaml
 
 from tests.k8s.charts import CHARTS, ROOT, Helm, tool
 
-GO_MODULES = ROOT / "e2e" / "cluster" / "modules" / "sidecars" / "go.mod"
-
 
 def run_tool(name: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -59,17 +57,6 @@ def test_the_chart_for_kind_takes_the_charts_beside_it() -> None:
         beside = yaml.safe_load((CHARTS / part["name"] / "Chart.yaml").read_text())
         assert part["version"] == beside["version"]
         assert part["repository"] == f"file://../{part['name']}"
-
-
-@pytest.mark.parametrize("name", ["provisioner", "attacher", "resizer", "snapshotter"])
-def test_the_cluster_of_the_tests_builds_the_sidecars_that_the_chart_installs(name: str) -> None:
-    """What is tried is what is installed."""
-    sidecars = yaml.safe_load((CHARTS / "diskcsi" / "values.yaml").read_text())["sidecars"]
-    found = re.search(
-        rf"github\.com/kubernetes-csi/external-{name}/v\d+ (v[\d.]+)", GO_MODULES.read_text()
-    )
-    assert found is not None
-    assert sidecars[name]["tag"] == found[1]
 
 
 @pytest.mark.k8s
