@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from find_promtool import PromtoolMissing, find_promtool
 
 from e2e.cluster.place import ROOT, Place
 from e2e.support.kube import Kube, is_ready
@@ -59,16 +59,16 @@ def test_the_release_passes_its_own_test(place: Place) -> None:
 
 
 @pytest.fixture
-def promtool() -> str:
-    """Prometheus' own checker."""
-    found = shutil.which("promtool")
-    if found is None:
-        pytest.skip("promtool is missing: Debian's package prometheus has it")
-    return found
+def promtool() -> Path:
+    """Prometheus' own checker; where there is apt, it is fetched."""
+    try:
+        return find_promtool()
+    except PromtoolMissing as missing:
+        pytest.skip(str(missing))
 
 
 def test_prometheus_takes_the_numbers(
-    driver: Kube, machines: Machines, zones: Zones, promtool: str
+    driver: Kube, machines: Machines, zones: Zones, promtool: Path
 ) -> None:
     """Of a running controller and of a running node plug-in."""
     pods = driver.list("pods", selector="app.kubernetes.io/component=controller")

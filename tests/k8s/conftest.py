@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
+from find_promtool import PromtoolMissing, find_promtool
 
 from tests.k8s.charts import CHARTS, REGION, Helm, Rendered, tool
 
@@ -25,3 +27,12 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
 def plain(helm: Helm) -> Rendered:
     """The driver's chart with the one value that it needs."""
     return helm.render(values=REGION)
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    """Prometheus' own checker; where there is apt, it is fetched."""
+    try:
+        return find_promtool()
+    except PromtoolMissing as missing:
+        pytest.skip(str(missing))
