@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from find_promtool import PromtoolMissing, find_promtool
 
+from e2e.cluster.modules import kubernetes_version
 from e2e.cluster.place import ROOT, Place
 from e2e.support.kube import Kube, is_ready
 from e2e.support.machines import Machines, Zones
@@ -33,6 +34,26 @@ def test_the_server_takes_every_overlay(cluster: Kube, path: Path) -> None:
     """What kustomize makes of the base is valid as well."""
     built = cluster.run("kustomize", str(path))
     assert "server dry run" in cluster.within("kube-system").run(*STRICT, "-", text=built)
+
+
+@pytest.mark.parametrize("stock", ["false", "true"])
+def test_the_server_takes_every_object_of_the_chart(
+    cluster: Kube, place: Place, stock: str
+) -> None:
+    """With the driver's own registration, and with the stock helpers in its place."""
+    done = subprocess.run(
+        [
+            str(place.programs / "helm"), "template", "second", str(ROOT / "k8s/chart/diskcsi"),
+            "--namespace=kube-system", "--set=provider.settings.region=cn-hangzhou",
+            "--set=networkPolicy.enabled=true", "--set=metrics.enabled=true",
+            f"--set=node.stockHelpers={stock}", f"--kube-version={kubernetes_version()}",
+            "--api-versions=snapshot.storage.k8s.io/v1",
+        ],
+        check=False, capture_output=True, text=True, env=place.environment(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = cluster.within("kube-system").run(*STRICT, "-", text=done.stdout)
+    assert "daemonset.apps/second-diskcsi-node created (server dry run)" in told
 
 
 def test_the_examples_run(kube: Kube) -> None:

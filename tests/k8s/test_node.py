@@ -75,6 +75,44 @@ def test_the_stock_helpers_take_over_where_they_are_wanted(helm: Helm) -> None:
     assert not [one for one in arguments if one.startswith("--registration-dir")]
 
 
+FLAGS_OF_HELPERS = {
+    "node-driver-registrar": {
+        "csi-address", "enable-pprof", "http-endpoint", "kubelet-registration-path", "mode",
+        "plugin-registration-path", "timeout", "v",
+    },
+    "liveness-probe": {"csi-address", "http-endpoint", "metrics-path", "probe-timeout", "v"},
+}  # fmt: skip
+"""Those of node-driver-registrar 2.17 and livenessprobe 2.19 that aren't deprecated (their READMEs)."""
+
+
+@pytest.mark.parametrize("name", sorted(FLAGS_OF_HELPERS))
+def test_a_stock_helper_is_given_flags_that_it_knows(helm: Helm, name: str) -> None:
+    """Another one would end it at once."""
+    owner = helm.render(values=REGION | {"node": {"stockHelpers": True}}).one("DaemonSet")
+    told = [one.partition("=")[0].removeprefix("--") for one in container(owner, name)["args"]]
+    assert set(told) <= FLAGS_OF_HELPERS[name]
+    assert len(told) == len(set(told))
+
+
+def test_the_stock_helpers_reach_the_driver_and_kubelet_by_directories_of_the_node(
+    helm: Helm,
+) -> None:
+    """The socket is the driver's own, and kubelet watches the directory that the registrar writes to."""
+    owner = helm.render(values=REGION | {"node": {"stockHelpers": True}}).one("DaemonSet")
+    paths = {one["name"]: one.get("hostPath", {}).get("path") for one in pod(owner)["volumes"]}
+    seen = {
+        name: {
+            one["mountPath"]: paths[one["name"]] for one in container(owner, name)["volumeMounts"]
+        }
+        for name in FLAGS_OF_HELPERS
+    }
+    plugin = {"/csi": f"/var/lib/kubelet/plugins/{DRIVER}"}
+    registration = {"/registration": "/var/lib/kubelet/plugins_registry"}
+    assert seen == {"liveness-probe": plugin, "node-driver-registrar": plugin | registration}
+    for name in FLAGS_OF_HELPERS:
+        assert "--csi-address=/csi/csi.sock" in container(owner, name)["args"]
+
+
 def test_kubelet_asks_the_stock_helper_whether_the_driver_lives(helm: Helm) -> None:
     """The port that it listens on is the one that is probed."""
     owner = helm.render(values=REGION | {"node": {"stockHelpers": True}}).one("DaemonSet")
