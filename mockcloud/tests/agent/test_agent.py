@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from click.testing import CliRunner
+from mockcloud.agent.devices import Devices
 from mockcloud.agent.node import Away, NodeFacts, instance_id, read_node
 from mockcloud.cli import main
 
@@ -85,7 +86,12 @@ async def api_server(tmp_path: Path) -> AsyncIterator[ApiServer]:
     async def node(request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != "Bearer pod-token":
             return web.Response(status=401)
-        if request.match_info["name"] != "worker-1":
+        name = request.match_info["name"]
+        if name == "odd":
+            return web.json_response(["no node"])
+        if name == "cut":
+            return web.Response(text='{"metadata": ', content_type="application/json")
+        if name != "worker-1":
             return web.Response(status=404)
         return web.json_response(NODE)
 
@@ -116,10 +122,31 @@ async def test_an_api_server_that_refuses_is_told(api_server: ApiServer) -> None
         )
 
 
+@pytest.mark.parametrize("name", ["odd", "cut"])
+async def test_an_answer_that_is_no_node_is_told(api_server: ApiServer, name: str) -> None:
+    """It is asked again, as after any other trouble."""
+    with pytest.raises(Away, match=f"asked for node {name}.*with something else"):
+        await read_node(name, host="127.0.0.1", port=api_server.port, account=api_server.account)
+
+
 async def test_a_pod_without_an_account_says_so(tmp_path: Path) -> None:
     """Nothing is asked without one."""
     with pytest.raises(Away, match="there is no service account"):
         await read_node("worker-1", host="127.0.0.1", port="1", account=tmp_path)
+
+
+def test_a_device_that_cannot_be_taken_away_hinders_no_other(tmp_path: Path) -> None:
+    """It is told with its reason."""
+    by_id, own = tmp_path / "disk/by-id", tmp_path / "mockcloud"
+    by_id.mkdir(parents=True)
+    (own / "loop1").mkdir(parents=True)
+    (own / "loop2").touch()
+    for number in (1, 2):
+        (by_id / f"virtio-s{number}").symlink_to(f"../../mockcloud/loop{number}")
+    outcome = Devices(root=tmp_path).converge((), force=True)
+    assert list(outcome.failed) == ["s1"]
+    assert "loop1" in outcome.failed["s1"]
+    assert not (own / "loop2").exists()
 
 
 @pytest.mark.host
@@ -149,7 +176,7 @@ def test_an_agent_that_may_not_make_nodes_is_refused(tmp_path: Path) -> None:
     ran = ended(
         "setpriv", "--bounding-set=-mknod", sys.executable, "-m", "mockcloud", "agent",
         "--server=http://127.0.0.1:1", f"--token-file={token}", "--node-name=one",
-        f"--device-root={tmp_path}", "--system-id=s",
+        f"--device-root={tmp_path}", "--system-id=s", "--metadata-address=",
     )  # fmt: skip
     assert ran.returncode == 1
     assert f"device nodes can't be made or opened in {tmp_path}" in ran.stderr
@@ -164,9 +191,47 @@ def test_an_agent_outside_a_cluster_needs_to_be_told_who_it_is(tmp_path: Path) -
     ran = CliRunner().invoke(
         main,
         ["agent", "--server=http://127.0.0.1:1", f"--token-file={token}", "--node-name=one",
-         f"--device-root={tmp_path / 'dev'}", "--loop-nodes=0", "--kubernetes-host="],
+         f"--device-root={tmp_path / 'dev'}", "--loop-nodes=0", "--kubernetes-host=",
+         "--metadata-address="],
     )  # fmt: skip
     assert "there is no Kubernetes here to ask for the node; tell --system-id" in ran.output
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--metadata-address=here", "'here': allowed is an IPv4 address, or nothing"),
+        ("--metadata-address=::1", "'::1': allowed is an IPv4 address, or nothing"),
+        ("--metadata-port=0", "0 is not in the range 1<=x<=65535"),
+    ],
+)
+def test_an_address_for_metadata_that_is_none_is_refused(
+    tmp_path: Path, flag: str, words: str
+) -> None:
+    """By its flag, before anything is done."""
+    token = tmp_path / "token"
+    token.write_text("t")
+    ran = CliRunner().invoke(
+        main,
+        ["agent", "--server=http://127.0.0.1:1", f"--token-file={token}", "--node-name=one",
+         f"--device-root={tmp_path / 'dev'}", flag],
+    )  # fmt: skip
+    assert (ran.exit_code, words in ran.output) == (2, True)
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("held", ["", "\n", "one\ntwo"])
+def test_a_file_without_a_token_is_told(tmp_path: Path, held: str) -> None:
+    """It names the file."""
+    token = tmp_path / "token"
+    token.write_text(held)
+    ran = CliRunner().invoke(
+        main,
+        ["agent", "--server=http://127.0.0.1:1", f"--token-file={token}", "--node-name=one",
+         f"--device-root={tmp_path / 'dev'}", "--loop-nodes=0", "--system-id=s",
+         "--metadata-address="],
+    )  # fmt: skip
+    assert f"{token} holds no token" in ran.output
 
 
 @pytest.mark.host
@@ -179,7 +244,8 @@ def test_a_node_gets_the_loop_nodes_that_kubelet_needs(tmp_path: Path) -> None:
     CliRunner().invoke(
         main,
         ["agent", "--server=http://127.0.0.1:1", f"--token-file={token}", "--node-name=one",
-         f"--device-root={there.parent}", "--loop-nodes=3", "--kubernetes-host="],
+         f"--device-root={there.parent}", "--loop-nodes=3", "--kubernetes-host=",
+         "--metadata-address="],
     )  # fmt: skip
     made = [(there.parent / f"loop{number}").is_block_device() for number in range(4)]
     assert made == [True, False, True, False]

@@ -293,12 +293,34 @@ def test_a_deleted_instance_loses_its_disks(cloud: Nodes) -> None:
     assert not node.link(stays).is_symlink()
 
 
-def test_an_agent_of_a_deleted_instance_is_refused(cloud: Nodes) -> None:
-    """It ends, and says what to do."""
+def test_an_agent_of_a_deleted_instance_takes_its_devices_away_and_stays(cloud: Nodes) -> None:
+    """It missed the end; it says what to do, and starts over for nobody."""
     node = cloud.joined()
+    disk = cloud.creates()
+    cloud.attaches(disk, node)
     cloud.kill(node.process)
     cloud.call("DeleteInstance", InstanceId=node.instance, Force="true")
-    assert "was deleted from the cloud: recreate node one" in refusal(cloud, node)
+    cloud.agent(node)
+    assert "recreate node one; its devices are taken away" in said(node)
+    assert not node.link(disk).is_symlink()
+    cloud.kill(node.process, signal.SIGTERM)
+    assert node.process is not None
+    assert node.process.returncode == 0
+
+
+def test_a_node_whose_label_became_wrong_keeps_its_disks(cloud: Nodes) -> None:
+    """Its agent is refused, asks again, and is one again when the label is right."""
+    node = cloud.joined()
+    disk = cloud.creates()
+    cloud.attaches(disk, node)
+    cloud.kill(node.process)
+    cloud.agent(node, "--zone=cn-nowhere-a")
+    assert "zone cn-nowhere-a, which no region told has" in said(node)
+    assert node.has(disk)
+    cloud.kill(node.process, signal.SIGTERM)
+    cloud.agent(node)
+    wait_until(lambda: cloud.connected(node), "it is connected")
+    assert (node.has(disk), cloud.status(disk)) == (True, "In_use")
 
 
 def test_an_agent_with_another_token_is_refused(cloud: Nodes, tmp_path: Path) -> None:
@@ -378,6 +400,13 @@ def tried_again(cloud: Nodes, disk: str) -> bool:
     """Whether a detach waits for its next try: the first one has ended."""
     orders = cloud.state()["orders"]
     return any(one["effect"] == "detached" and disk in one["about"] for one in orders)
+
+
+def said(node: Node) -> str:
+    """The next line that a node's agent logs."""
+    assert node.process is not None
+    assert node.process.stderr is not None
+    return node.process.stderr.readline()
 
 
 def refusal(cloud: Nodes, node: Node, *flags: str, token_file: Path | None = None) -> str:

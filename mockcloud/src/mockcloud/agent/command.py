@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import ipaddress
 import logging
 import signal
-from collections.abc import Coroutine
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -28,6 +29,15 @@ def _address(context: click.Context, option: click.Parameter, told: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
         raise click.BadParameter(f"{told!r}: allowed is http://HOST:PORT", context, option)
     return told.rstrip("/")
+
+
+def _ipv4(context: click.Context, option: click.Parameter, told: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(told)) if told else ""
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{told!r}: allowed is an IPv4 address, or nothing", context, option
+        ) from error
 
 
 @click.command()
@@ -55,9 +65,10 @@ def _address(context: click.Context, option: click.Parameter, told: str) -> str:
     "--metadata-address",
     default="100.100.100.200",
     show_default=True,
+    callback=_ipv4,
     help="where the instance's metadata is served, on the loopback interface; empty: nowhere",
 )
-@click.option("--metadata-port", default=80, show_default=True)
+@click.option("--metadata-port", default=80, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--zone", default="", help="in place of the Node's label topology.kubernetes.io/zone")
 @click.option("--region", default="", help="in place of the label topology.kubernetes.io/region")
 @click.option(
@@ -99,55 +110,106 @@ def agent(  # noqa: PLR0913 - one for each flag
     are read from the Node object, unless told here.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    devices, token = Devices(root=device_root), token_file.read_text(encoding="utf-8").strip()
     told = NodeFacts(
         name=node_name, instance="", zone=zone, region=region, instance_type=instance_type
     )
-
-    async def run() -> None:
-        facts = await _facts(told, system_id, kubernetes_host, kubernetes_port)
-        session = Session(
-            server=server,
-            token=token,
-            facts=facts,
-            boot_id=boot_id or this_boot(),
-            devices=devices,
-        )
-        metadata = imds.serving(
-            address=metadata_address, port=metadata_port, server=session.server,
-            instance=facts.instance,
-        )  # fmt: skip
-        async with metadata if metadata_address else contextlib.nullcontext():
-            await session.run()
-
+    machine = _Machine(
+        server=server,
+        token_file=token_file,
+        boot_id=boot_id,
+        devices=Devices(root=device_root),
+        loop_nodes=loop_nodes,
+        metadata_address=metadata_address,
+        metadata_port=metadata_port,
+        look=partial(_look, told, system_id, kubernetes_host, kubernetes_port),
+    )
     try:
-        devices.prove()
-        devices.provide_loops(loop_nodes)
-        asyncio.run(_until_asked(run()))
+        asyncio.run(_until_asked(machine.run()))
     except* Unable as group:
-        (error,) = group.exceptions
-        raise click.ClickException(str(error)) from error
+        reason = _first(group)
+        raise click.ClickException(str(reason)) from reason
 
 
-async def _facts(told: NodeFacts, system_id: str, host: str, port: str) -> NodeFacts:
-    """What the Node object says; what was told on the command line wins."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Machine:
+    """What was told of this machine; `look` reads who and where it is."""
+
+    server: str
+    token_file: Path
+    boot_id: str
+    devices: Devices
+    loop_nodes: int
+    metadata_address: str
+    metadata_port: int
+    look: Callable[[], Awaitable[NodeFacts]]
+
+    async def run(self) -> None:
+        """Be an instance until cancelled; raises Unable.
+
+        Nothing of this machine is touched before it is sure that it is none of a real cloud, and
+        its metadata address is taken only when the mock has taken it for an instance.
+        """
+        if self.metadata_address:
+            await imds.prove_free(self.metadata_address, self.metadata_port)
+        self.devices.prove()
+        self.devices.provide_loops(self.loop_nodes)
+        session = Session(
+            server=self.server,
+            token=_token(self.token_file),
+            facts=await _facts(self.look),
+            boot_id=self.boot_id or this_boot(),
+            devices=self.devices,
+            read_again=self.look,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(session.run())
+            if self.metadata_address:
+                await session.welcomed.wait()
+                await imds.serve(
+                    address=self.metadata_address, port=self.metadata_port, server=self.server,
+                    instance=session.facts.instance,
+                )  # fmt: skip
+
+
+def _token(file: Path) -> str:
+    token = file.read_text(encoding="utf-8").strip()
+    if not token or not token.isprintable():
+        raise Unable(f"{file} holds no token: allowed is one line, the same as the server's")
+    return token
+
+
+async def _look(told: NodeFacts, system_id: str, host: str, port: str) -> NodeFacts:
+    """What the Node object says now; what was told on the command line wins."""
     if system_id:
         return replace(told, instance=instance_id(told.name, system_id))
     if not host:
         raise Unable("there is no Kubernetes here to ask for the node; tell --system-id and --zone")
+    found = await read_node(told.name, host=host, port=port)
+    return replace(
+        found,
+        zone=told.zone or found.zone,
+        region=told.region or found.region,
+        instance_type=told.instance_type or found.instance_type,
+    )
+
+
+async def _facts(look: Callable[[], Awaitable[NodeFacts]]) -> NodeFacts:
+    """Who and where the machine is, once Kubernetes tells; each reason why not is logged once."""
+    said = ""
     while True:
         try:
-            found = await read_node(told.name, host=host, port=port)
+            return await look()
         except Away as error:
-            logging.getLogger(__name__).warning("%s; asking again", error)
-            await asyncio.sleep(ASK_AGAIN_S)
-            continue
-        return replace(
-            found,
-            zone=told.zone or found.zone,
-            region=told.region or found.region,
-            instance_type=told.instance_type or found.instance_type,
-        )
+            if str(error) != said:
+                logging.getLogger(__name__).warning("%s; asking again", error)
+            said = str(error)
+        await asyncio.sleep(ASK_AGAIN_S)
+
+
+def _first(group: BaseExceptionGroup[Unable]) -> Unable:
+    """The reason; what else failed did so along with it."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def _until_asked(work: Coroutine[None, None, None]) -> None:

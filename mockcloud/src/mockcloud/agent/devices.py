@@ -63,7 +63,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What the machine has now, by serial, and what it could not get."""
+    """What the machine has now, by serial, and what it could not get or give up."""
 
     there: frozenset[str]
     failed: dict[str, str]
@@ -141,12 +141,14 @@ class Devices:
         Args:
             force: take away what is mounted as well, as the end of a machine does.
         """
-        disks = {disk.link: disk for disk in wanted}
-        for link in self._links():
-            disk = disks.get(link.name)
-            if disk is None or link.readlink() != Path(TO_OWN, disk.node):
-                self._take_away(link, force=force)
+        nodes = {disk.link: disk.node for disk in wanted}
         failed: dict[str, str] = {}
+        for link in self._links():
+            try:
+                if link.readlink() != Path(TO_OWN, nodes.get(link.name, "")):
+                    self._take_away(link, force=force)
+            except OSError as error:
+                failed[_serial(link)] = str(error)
         for disk in wanted:
             try:
                 self._bring(disk)
@@ -188,7 +190,7 @@ class Devices:
             return
         link.unlink(missing_ok=True)
         self._drop(serial)
-        if not any(other.readlink().name == node.name for other in self._links()):
+        if not any(Path(_leads(other)).name == node.name for other in self._links()):
             node.unlink(missing_ok=True)
 
     def _close_unlinked(self) -> None:
@@ -208,12 +210,20 @@ class Devices:
         except OSError:
             return
         for link in found:
-            if link.is_symlink() and str(link.readlink()).startswith(TO_OWN):
+            if _leads(link).startswith(TO_OWN):
                 yield link
 
 
 def _serial(link: Path) -> str:
     return link.name.replace("_", "-").rpartition("-")[2]
+
+
+def _leads(link: Path) -> str:
+    """Where a link leads; empty for what is none, or went meanwhile."""
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""
 
 
 def _has(node: Path, serial: str) -> bool:

@@ -1,63 +1,146 @@
-"""The machine's metadata service, at the address that it has on the real cloud."""
+"""The machine's metadata service, at the address that it has on the real cloud.
+
+There it must hide no real one: it is looked for before the address is taken.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from typing import Final
+import errno
+import logging
+import re
+import socket
+from typing import Final, Never
 
 import aiohttp
 from aiohttp import web
 
-from mockcloud.agent.address import of_this_machine
+from mockcloud.agent.address import hold, of_this_machine, on_loopback
 from mockcloud.agent.devices import Unable
 
 ANSWER_S: Final = 5.0
-PASSED_ON: Final = (
-    "X-aliyun-ecs-metadata-token", "X-aliyun-ecs-metadata-token-ttl-seconds", "X-Forwarded-For",
-)  # fmt: skip
+CONNECT_S: Final = 1.0
+"""A real service is on the machine's own host: it takes a connection within milliseconds."""
+
+HOLD_S: Final = 2.0
+"""Between looks whether the address is still ours: a former agent removes it at its late end."""
+
+FORMER_ENDS_S: Final = 30.0
+"""How long whoever listens gets to end: twice what a pod of the chart gets."""
+
+TRY_S: Final = 0.2
+HIDES_NOTHING: Final = "127.100.100.200"
+TOKEN: Final = "X-aliyun-ecs-metadata-token"  # noqa: S105 - a header's name
+TTL: Final = f"{TOKEN}-ttl-seconds"
+PASSED_ON: Final = (TOKEN, TTL, "X-Forwarded-For")
+FOUND: Final = 200
+DENIED: Final = (401, 403)
+INSTANCE: Final = re.compile(r"[a-z]+-[0-9a-zA-Z]{8,64}")
+"""The form of a machine's id. A proxy or a portal that answers in everybody's place has another."""
 
 
-@contextlib.asynccontextmanager
-async def serving(*, address: str, port: int, server: str, instance: str) -> AsyncIterator[None]:
-    """While the block runs, who asks the address is answered by the server, for this instance.
+async def prove_free(address: str, port: int) -> None:
+    """See that no metadata service answers there, over whatever route leads there.
+
+    An address of the loopback interface itself is a former agent's, which may be dead or still
+    ending: no real service is reached behind it.
+
+    Raises:
+        Unable: one does; this is a machine of a cloud, and ours would hide it from all programs.
+    """
+    if on_loopback(address):
+        return
+    timeout = aiohttp.ClientTimeout(total=ANSWER_S, sock_connect=CONNECT_S)
+    async with aiohttp.ClientSession(timeout=timeout) as http:
+        found = await _instance_at(http, f"http://{address}:{port}/latest")
+    if found:
+        raise Unable(
+            f"a metadata service answers at {address}:{port} already, and says that this is instance"
+            f" {found}: the mock's would hide it from everything on this machine; serve it where it"
+            f" hides nothing, with --metadata-address {HIDES_NOTHING} (agent.metadataAddress of the"
+            ' chart), or serve none, with --metadata-address ""'
+        )
+
+
+async def serve(
+    *, address: str, port: int, server: str, instance: str, patience_s: float = FORMER_ENDS_S
+) -> Never:
+    """Let the server answer who asks the address, for this instance, until cancelled.
+
+    Then nobody listens there, and the address is gone.
+
+    Args:
+        patience_s: how long to wait for another that listens there; a former agent ends soon.
 
     Raises:
         Unable: the address or the port can't be had.
     """
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S)) as http:
-
-        async def passed_on(request: web.Request) -> web.Response:
-            url = f"{server}/_imds/{instance}/latest/{request.match_info['path']}"
-            headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
-            try:
-                async with http.request(request.method, url, headers=headers) as answer:
-                    return web.Response(status=answer.status, body=await answer.read())
-            except (aiohttp.ClientError, TimeoutError):
-                return web.Response(status=503, text="503 - Service Unavailable")
-
-        app = web.Application()
-        app.router.add_route("*", "/latest/{path:.*}", passed_on)
+        app = _application(http, f"{server}/_imds/{instance}/latest")
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
+        with of_this_machine(address):
+            await runner.setup()
+            try:
+                listener = await _bound(address, port, patience_s)
+                await web.SockSite(runner, listener).start()
+                while True:
+                    await asyncio.sleep(HOLD_S)
+                    hold(address)
+            finally:
+                await runner.cleanup()
+
+
+def _application(http: aiohttp.ClientSession, base: str) -> web.Application:
+    async def passed_on(request: web.Request) -> web.Response:
+        url = f"{base}/{request.match_info['path']}"
+        headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         try:
-            with of_this_machine(address):
-                await _listen(runner, address, port)
-                try:
-                    yield
-                finally:
-                    await runner.cleanup()
-        finally:
-            await runner.cleanup()
+            async with http.request(request.method, url, headers=headers) as answer:
+                return web.Response(status=answer.status, body=await answer.read())
+        except (aiohttp.ClientError, TimeoutError):
+            return web.Response(status=503, text="503 - Service Unavailable")
+
+    app = web.Application()
+    app.router.add_route("*", "/latest/{path:.*}", passed_on)
+    return app
 
 
-async def _listen(runner: web.AppRunner, address: str, port: int) -> None:
+async def _bound(address: str, port: int, patience_s: float) -> socket.socket:
+    log, loop = logging.getLogger(__name__), asyncio.get_running_loop()
+    began = loop.time()
+    waits = False
+    while True:
+        hold(address)  # who ends removes it, perhaps just now
+        try:
+            return socket.create_server((address, port))
+        except OSError as error:
+            passing = error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
+            if not passing or loop.time() - began >= patience_s:
+                raise Unable(
+                    f"the metadata service can't listen on {address}:{port}: {error.strerror}; end"
+                    " what listens there, or choose another --metadata-address"
+                ) from error
+        if not waits:
+            log.info("somebody listens on %s:%d; waiting for its end", address, port)
+        waits = True
+        await asyncio.sleep(TRY_S)
+
+
+async def _instance_at(http: aiohttp.ClientSession, base: str) -> str:
+    """Which machine a service says that this is; empty when there is none."""
     try:
-        async with asyncio.timeout(ANSWER_S):
-            await web.TCPSite(runner, address, port).start()
-    except OSError as error:
-        raise Unable(
-            f"the metadata service can't listen on {address}:{port}: {error.strerror}; end what"
-            " listens there, or choose another --metadata-address"
-        ) from error
+        status, said = await _asked(http, "GET", f"{base}/meta-data/instance-id", {})
+        if status in DENIED:  # it wants a token, which not every network lets through
+            _, token = await _asked(http, "PUT", f"{base}/api/token", {TTL: "60"})
+            headers = {TOKEN: token}
+            status, said = await _asked(http, "GET", f"{base}/meta-data/instance-id", headers)
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        return ""
+    return said if status == FOUND and INSTANCE.fullmatch(said) else ""
+
+
+async def _asked(
+    http: aiohttp.ClientSession, method: str, url: str, headers: dict[str, str]
+) -> tuple[int, str]:
+    async with http.request(method, url, headers=headers, allow_redirects=False) as answer:
+        return answer.status, (await answer.text()).strip()

@@ -91,3 +91,5 @@ async def read_node(name: str, *, host: str, port: str, account: Path = ACCOUNT)
             return NodeFacts.of(await answer.json())
     except (aiohttp.ClientError, TimeoutError) as error:
         raise Away(f"the API server can't be asked for node {name}: {error!r}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Away(f"the API server, asked for node {name}, answers with something else") from error
