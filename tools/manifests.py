@@ -37,7 +37,7 @@ OF_HELM = re.compile(
 COMMON = ("provider.settings.region=cn-hangzhou", "test.enabled=false")
 
 NOTE = "# Rendered from k8s/chart/{chart} by tools/manifests.py.{more}\n"
-EDIT_REGION = " Write your region into config.toml."
+EDIT_REGION = " Write your region into config.toml, and no password: it is a ConfigMap."
 EDIT_PLACE = " Write your region and zone into the parameters, or leave both out."
 
 RBAC_KINDS = frozenset(
