@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from e2e.support import crowd
 from e2e.support.cloud import MockCloud
-from e2e.support.kube import Kube, is_ready
+from e2e.support.kube import Kube
 from e2e.support.machines import Machines
-from e2e.support.objects import claim, pod
 from e2e.support.orders import Orders
 from e2e.support.waiting import wait_for
 
@@ -18,39 +18,18 @@ MEMBERS = 8
 
 CONTROLLERS = "app.kubernetes.io/name=diskcsi,app.kubernetes.io/component=controller"
 
-GONE_S = 240
-"""Until the last volume is gone, though detaches and deletions have to be repeated."""
-
 
 def begin(kube: Kube) -> None:
     """Pods with a volume each, asked for and not waited for."""
-    names = [f"member-{number}" for number in range(MEMBERS)]
-    kube.apply(*(claim(name, of="e2e-wait") for name in names))
-    kube.apply(*(pod(name, claims={name: "/data"}) for name in names))
+    crowd.begin(kube, MEMBERS, of="e2e-wait")
 
 
 def judge(kube: Kube, orders: Callable[[], Orders]) -> None:
     """Every pod runs, and one disk was made for each claim."""
-    wait_for(
-        lambda: sum(is_ready(one) for one in kube.list("pods")) == MEMBERS,
-        what=f"{MEMBERS} pods run", timeout_s=300,
-        instead=lambda: f"{sum(is_ready(one) for one in kube.list('pods'))} run",
-    )  # fmt: skip
+    crowd.wait_running(kube, MEMBERS)
     made = orders().disks()
     assert made.keys() == {one["spec"]["volumeName"] for one in kube.list("pvc")}
     assert {name: len(disks) for name, disks in made.items()} == dict.fromkeys(made, 1)
-
-
-def delete_all(kube: Kube, cloud: MockCloud, orders: Callable[[], Orders]) -> None:
-    """Pods and claims go, and with them every volume and the disk that was made for it."""
-    volumes = {one["spec"]["volumeName"] for one in kube.list("pvc")}
-    kube.run("delete", "pod,pvc", "--all", timeout_s=300)
-
-    def left() -> set[str]:
-        return volumes & {one["metadata"]["name"] for one in kube.list("pv")}
-
-    wait_for(lambda: not left(), what="the volumes are gone", timeout_s=GONE_S, instead=left)
-    assert not set(orders().made()) & cloud.disks().keys()
 
 
 def test_the_death_of_the_leader_costs_no_volume(
@@ -116,8 +95,9 @@ def test_a_cloud_that_misbehaves_costs_no_volume(
         cloud.add_fault(**fault)
     begin(kube)
     judge(kube, orders)
-    delete_all(kube, cloud, orders)
+    crowd.wait_gone(kube)
     log = orders()
+    assert not set(log.made()) & cloud.disks().keys()
     for fault in faults:
         struck = log.struck(action=str(fault["action"]), kind=str(fault["kind"]))
         assert struck == fault["times"], f"{fault} struck {struck} calls"

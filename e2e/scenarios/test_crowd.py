@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from e2e.support import crowd
 from e2e.support.cloud import MockCloud
-from e2e.support.kube import Kube, is_ready
+from e2e.support.kube import Kube
 from e2e.support.machines import Zones
 from e2e.support.objects import claim, pod
 from e2e.support.orders import Orders
-from e2e.support.waiting import wait_for
 
 PODS = int(os.environ.get("E2E_CROWD", "50"))
 """Beyond the disks that three small instances take, the scheduler has to wait."""
@@ -21,15 +21,8 @@ def test_a_crowd_comes_and_goes(kube: Kube, cloud: MockCloud, orders: Callable[[
 
     The fixture's own check at the end is the second half of this scenario.
     """
-    names = [f"member-{number}" for number in range(PODS)]
-    kube.apply(*(claim(name, of="e2e-wait") for name in names))
-    kube.apply(*(pod(name, claims={name: "/data"}) for name in names))
-    wait_for(
-        lambda: sum(is_ready(one) for one in kube.list("pods")) == PODS,
-        what=f"{PODS} pods run",
-        timeout_s=300,
-        instead=lambda: f"{sum(is_ready(one) for one in kube.list('pods'))} run",
-    )
+    crowd.begin(kube, PODS, of="e2e-wait")
+    crowd.wait_running(kube, PODS)
     handles = {
         volume["spec"]["csi"]["volumeHandle"]
         for volume in kube.list("pv")
@@ -50,10 +43,7 @@ def test_a_full_node_is_left_alone(kube: Kube, zones: Zones) -> None:
     names = [f"full-{number}" for number in range(most)]
     kube.apply(*(claim(name, of="e2e-wait") for name in names))
     kube.apply(*(pod(name, claims={name: "/data"}, node=zones.first) for name in names))
-    wait_for(
-        lambda: sum(is_ready(one) for one in kube.list("pods")) == most,
-        what=f"{most} pods run on {zones.first}", timeout_s=300,
-    )  # fmt: skip
+    crowd.wait_running(kube, most)
     kube.apply(claim("more", of="e2e-wait"), pod("more", claims={"more": "/data"}, zone=zones.two))
     assert kube.wait_running("more")["spec"]["nodeName"] == zones.second
     kube.delete("pod", "--all")

@@ -73,7 +73,7 @@ class Made:
             "snapshots": {str(one["id"]) for one in state["snapshots"]} & self.snapshots,
             "loop devices": {
                 f"{name} of {disk}"
-                for name, disk in _devices(files).items()
+                for name, disk in disk_devices(files).items()
                 if disk in self.disks or disk not in known
             },
         }
@@ -93,7 +93,7 @@ def _tagged(disk: Object, namespace: str) -> bool:
     return namespace in disk["tags"].values()
 
 
-def _devices(files: Mapping[str, str]) -> dict[str, str]:
+def disk_devices(files: Mapping[str, str]) -> dict[str, str]:
     """Each loop device of the mock's, and the disk whose file is behind it."""
     return {
         name: f"d-{Path(file.removesuffix(' (deleted)')).stem}"

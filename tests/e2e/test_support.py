@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2e.support.cloud import MockCloud
+from e2e.support.counts import changed, counts
 from e2e.support.kube import Kube, Object, is_ready
 from e2e.support.leftovers import Made
 from e2e.support.machines import Machines
@@ -55,6 +56,21 @@ class LoggedMachines(Machines):
     def run(self, node: str, *command: str, timeout_s: float = 60) -> str:
         """The log, whatever is asked."""
         return self._text
+
+
+class UsedMachines(Machines):
+    """Machines with the same mounts and devices each."""
+
+    def __init__(self) -> None:
+        super().__init__(environment={})
+
+    def mounts(self, node: str) -> Sequence[str]:
+        """One for each pod and one below them."""
+        return ["/stage", "/pod"]
+
+    def devices(self, node: str) -> Sequence[str]:
+        """One disk."""
+        return ["virtio-abc"]
 
 
 def volume(name: str, *, namespace: str, disk: str) -> Object:
@@ -202,6 +218,31 @@ def test_a_loop_device_of_no_disk_is_left_behind() -> None:
     files = {"loop3": "/disks/abc.img (deleted)", "loop4": "/somebody/else.img"}
     assert made.left(kube=ListedKube(), cloud=StatedCloud(), files=files) == (
         "loop devices: loop3 of d-abc"
+    )
+
+
+def test_everything_that_a_volume_leaves_traces_in_is_counted() -> None:
+    """In the cloud, in Kubernetes, on every node and in the kernel, where others' files don't count."""
+    kube = ListedKube(
+        nodes=[{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}],
+        pv=[volume("pv-1", namespace="mine", disk="d-1")],
+    )
+    files = {
+        "loop1": "/disks/abc.img",
+        "loop2": "/var/lib/kubelet/plugins/kubernetes.io/csi/volumeDevices/x",
+        "loop3": "/somebody/else.img",
+    }
+    cloud = StatedCloud(disks=[disk("d-1"), disk("d-2")], snapshots=[{"id": "s-1"}])
+    assert counts(kube=kube, cloud=cloud, machines=UsedMachines(), files=files) == {
+        "disks": 2, "snapshots": 1, "volumes": 1, "attachments": 0, "loop devices of disks": 1,
+        "loop devices of kubelet": 1, "mounts on nodes": 4, "disks in the nodes' /dev": 2,
+    }  # fmt: skip
+
+
+def test_a_count_that_changed_is_told_with_what_it_was() -> None:
+    """And nothing is told of the others."""
+    assert changed({"disks": 1, "mounts": 2}, {"disks": 1, "mounts": 3}) == (
+        "mounts: 2 before, 3 now"
     )
 
 

@@ -1,0 +1,47 @@
+"""Many pods with a volume each, that come and go together."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from e2e.support.kube import Kube, is_ready
+from e2e.support.objects import claim, pod
+from e2e.support.waiting import wait_for
+
+COME_S: Final = 300
+"""Until fifty pods run on two cores: the images are there, the disks take turns at their nodes."""
+
+GO_S: Final = 300
+
+
+def begin(kube: Kube, size: int, *, of: str) -> None:
+    """Ask for as many pods with a volume of this class each, and don't wait."""
+    names = [f"member-{number}" for number in range(size)]
+    kube.apply(*(claim(name, of=of) for name in names))
+    kube.apply(*(pod(name, claims={name: "/data"}) for name in names))
+
+
+def running(kube: Kube) -> int:
+    """How many pods of the namespace run."""
+    return sum(is_ready(one) for one in kube.list("pods"))
+
+
+def wait_running(kube: Kube, size: int) -> None:
+    """Return when as many run."""
+    wait_for(
+        lambda: running(kube) >= size,
+        what=f"{size} pods run",
+        timeout_s=COME_S,
+        instead=lambda: f"{running(kube)} run",
+    )
+
+
+def wait_gone(kube: Kube) -> None:
+    """Delete all of them, with their claims, and return when their volumes are gone too."""
+    volumes = {one["spec"]["volumeName"] for one in kube.list("pvc")}
+    kube.run("delete", "pod,pvc", "--all", timeout_s=GO_S)
+
+    def left() -> set[str]:
+        return volumes & {one["metadata"]["name"] for one in kube.list("pv")}
+
+    wait_for(lambda: not left(), what="the volumes are gone", timeout_s=GO_S, instead=left)
