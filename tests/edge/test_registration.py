@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 from grpclib.client import Channel
+from grpclib.server import Server
 
 from diskcsi._proto import pluginregistration as wire
 from diskcsi.edge.registration import Registrar, Registration, RegistrationService, registering
+from diskcsi.edge.server import bound, closed
 from diskcsi.model.errors import Unreachable
 from tests.edge.conftest import Log
 from tests.edge.sockets import at_once, raising, until
@@ -71,7 +73,11 @@ class Offered:
 
 @asynccontextmanager
 async def offering(
-    directory: Path, useful: Callable[[], Awaitable[object]] = at_once
+    directory: Path,
+    useful: Callable[[], Awaitable[object]] = at_once,
+    *,
+    listen: Callable[[Path], socket.socket] = bound,
+    close: Callable[[Server], Awaitable[None]] = closed,
 ) -> AsyncIterator[Offered]:
     """Keep a driver registered while the block runs."""
     refusals: list[None] = []
@@ -82,7 +88,7 @@ async def offering(
     async with asyncio.TaskGroup() as tasks:
         registrar = Registrar(
             service=service, registration=registration, tasks=tasks, useful=useful,
-            look_s=0.001, first_pause_s=0.001,
+            look_s=0.001, first_pause_s=0.001, listen=listen, close=close,
         )  # fmt: skip
         async with registering(registrar):
             yield Offered(registration=registration, refusals=refusals)
@@ -203,6 +209,43 @@ async def test_a_place_where_no_socket_can_be_made_is_told(tmp_path: Path) -> No
         await until(lambda: str(blocked) in offered.registration.reason)
         blocked.unlink()
         assert (await offered.ask()).name == DRIVER
+
+
+async def test_a_socket_that_cannot_be_served_on_ends_that_attempt_alone(
+    tmp_path: Path, log: Log
+) -> None:
+    """The plug-in serves on, tells it once, and tries again."""
+    made: list[socket.socket] = []
+
+    def listen(path: Path) -> socket.socket:
+        listener = bound(path)
+        made.append(listener)
+        if len(made) <= 2:
+            listener.close()
+        return listener
+
+    async with offering(tmp_path, listen=listen) as offered:
+        await until(lambda: len(made) > 2)
+        assert (await offered.ask()).name == DRIVER
+    assert [line["event"] for line in log.lines].count("not registered yet") == 1
+
+
+async def test_a_socket_that_cannot_be_closed_ends_nothing(tmp_path: Path, log: Log) -> None:
+    """A new one is there all the same."""
+
+    async def close(server: Server) -> None:
+        await closed(server)
+        raise OSError("no way")
+
+    async with offering(tmp_path, close=close) as offered:
+        await offered.tell()
+        offered.path.unlink()
+        await until(lambda: not offered.registration.registered and offered.path.exists())
+        await offered.tell()
+        assert offered.registration.registered
+    assert {
+        line["error"] for line in log.lines if line["level"] == "warning" and "error" in line
+    } == {"no way"}
 
 
 async def test_a_driver_that_does_not_know_its_node_offers_nothing(

@@ -10,6 +10,7 @@ later.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from grpclib.server import Server
 
 from diskcsi._proto import pluginregistration as wire
 from diskcsi.aio.backoff import backoff
-from diskcsi.edge.server import SocketInUse, bound, closed
+from diskcsi.edge.server import bound, closed
 from diskcsi.edge.wire import CheckedCodec
 from diskcsi.model.errors import Unreachable
 from diskcsi.telemetry.logging import logger
@@ -58,6 +59,7 @@ class Registration:
         self.path = path
         self.changed = asyncio.Event()
         self._refused = refused
+        self._hindrance = ""
         self.reason = "the driver's own start has not come so far"
 
     @property
@@ -78,12 +80,19 @@ class Registration:
         """It isn't registered now, for this reason."""
         self.reason = reason
 
+    def hindered(self, reason: str) -> None:
+        """It can't even be offered, for this reason, which the log tells when it is new."""
+        self.reason = reason
+        if reason != self._hindrance:
+            logger().warning("not registered yet", reason=reason)
+        self._hindrance = reason
+
     def told(self, *, registered: bool, words: str) -> None:
         """Kubelet's answer."""
         if registered:
             if self.reason:
                 logger().info("registered with kubelet", socket=str(self.path))
-            self.reason = ""
+            self.reason = self._hindrance = ""
         else:
             self.reason = f"kubelet refused it: {words or 'it does not say why'}"
             self._refused()
@@ -128,6 +137,8 @@ class Registrar:
             kubelet would be refused.
         look_s: seconds between two looks at the socket.
         first_pause_s: seconds before the second attempt; each later pause is twice as long.
+        listen: makes the socket that kubelet finds.
+        close: ends the server on it.
     """
 
     service: RegistrationService
@@ -137,6 +148,8 @@ class Registrar:
     random: Random = field(default_factory=Random)
     look_s: float = LOOK_S
     first_pause_s: float = FIRST_PAUSE_S
+    listen: Callable[[Path], socket.socket] = bound
+    close: Callable[[Server], Awaitable[None]] = closed
 
     async def run(self) -> None:
         """Offer the driver to kubelet, again and again, until cancelled; then the socket is gone."""
@@ -150,16 +163,11 @@ class Registrar:
         return backoff(first_s=self.first_pause_s, max_s=LONGEST_PAUSE_S, random=self.random)
 
     async def _until_useful(self) -> None:
-        told = ""
         async for _ in self._attempts():
             try:
                 await self.useful()
             except Exception as error:  # noqa: BLE001 - whatever ails it may be put right
-                reason = str(error) or type(error).__name__
-                self.registration.wait_for(reason)
-                if reason != told:
-                    logger().warning("not registered yet", reason=reason)
-                told = reason
+                self.registration.hindered(str(error) or type(error).__name__)
             else:
                 return
 
@@ -182,27 +190,43 @@ class Registrar:
                     if _file_id(path) != own:
                         logger().warning("the registration socket is lost", socket=str(path))
                         return True
-        except (SocketInUse, OSError) as error:
-            self.registration.wait_for(str(error))
-            logger().warning("not registered yet", reason=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever ails it ends this attempt alone
+            self.registration.hindered(str(error) or type(error).__name__)
             return False
 
     @asynccontextmanager
     async def _serving(self, path: Path) -> AsyncIterator[FileId | None]:
         server = Server([self.service], codec=CheckedCodec(decoded=lambda message: None))  # noqa: ARG005
-        listener = bound(path)
+        listener = self.listen(path)
         own = _file_id(path)
         # neither a start nor a close that is cut off halfway could be ended: both run on
-        start = self.tasks.create_task(server.start(sock=listener), name="registration-open")
+        start = self._apart(server.start(sock=listener), name="registration-open")
         try:
-            await asyncio.shield(start)
+            if error := await asyncio.shield(start):
+                raise error
             yield own
         finally:
             if _file_id(path) == own:  # else another's
-                path.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment, on a local filesystem
-            await start
-            close = self.tasks.create_task(closed(server), name="registration-close")
-            await asyncio.shield(close)
+                with suppress(OSError):  # the next attempt tells of a place that nothing leaves
+                    path.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment, on a local filesystem
+            if await start:
+                listener.close()
+            elif error := await asyncio.shield(
+                self._apart(self.close(server), name="registration-close")
+            ):
+                logger().warning("the registration socket stays open", error=str(error))
+
+    def _apart(self, work: Awaitable[None], *, name: str) -> asyncio.Task[Exception | None]:
+        """Work of its own, which gives back its error: raised there it would end the plug-in."""
+
+        async def outcome() -> Exception | None:
+            try:
+                await work
+            except Exception as error:  # noqa: BLE001 - given back
+                return error
+            return None
+
+        return self.tasks.create_task(outcome(), name=name)
 
 
 def _file_id(path: Path) -> FileId | None:
