@@ -61,6 +61,9 @@
 {{- if and .Values.networkPolicy.enabled .Values.controller.hostNetwork -}}
 {{- fail "networkPolicy.enabled has no effect with controller.hostNetwork: no policy reaches a pod on the node's network; switch one of them off" -}}
 {{- end -}}
+{{- if and .Values.volumeSnapshotClasses (eq (toString .Values.snapshots.enabled) "false") -}}
+{{- fail "volumeSnapshotClasses has no effect while snapshots.enabled is off: leave one of them out" -}}
+{{- end -}}
 {{- range $name := list "serviceMonitor" "prometheusRule" -}}
 {{- if and (get $.Values.metrics $name).enabled (not $.Values.metrics.enabled) -}}
 {{- fail (printf "metrics.%s.enabled needs metrics.enabled, which makes the Services that Prometheus reads" $name) -}}
