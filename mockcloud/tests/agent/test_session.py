@@ -21,6 +21,7 @@ FACTS = NodeFacts(name="worker-1", instance="i-1", zone="cn-hangzhou-g")
 WELCOME = json.dumps(
     {"type": "welcome", "instance": "i-1", "zone": "cn-hangzhou-g", "instance_type": "ecs.g6.large"}
 )
+DISK = {"serial": "s1", "number": 1, "device": 0, "inode": 0, "nvme": False}
 NOTHING_WANTED = {"type": "wanted", "revision": 1, "force": True, "disks": []}
 
 
@@ -260,12 +261,13 @@ async def test_a_session_that_lasted_is_followed_by_a_quick_try(machine: Machine
     [
         {"type": "wanted"},
         {**NOTHING_WANTED, "disks": [{"serial": "s"}]},
+        {**NOTHING_WANTED, "disks": [{**DISK, "serial": "../s1"}]},
         {**NOTHING_WANTED, "disks": {}},
         {**NOTHING_WANTED, "disks": None},
         {**NOTHING_WANTED, "force": "no"},
         {**NOTHING_WANTED, "revision": "x"},
     ],
-    ids=["nothing", "half-a-disk", "no-list", "none", "no-flag", "no-number"],
+    ids=["nothing", "half-a-disk", "a-path", "no-list", "none", "no-flag", "no-number"],
 )
 async def test_an_order_that_is_none_moves_no_device(
     machine: Machine, caplog: pytest.LogCaptureFixture, order: dict[str, object]
@@ -282,8 +284,7 @@ async def test_what_changes_after_an_order_is_reported(
     """And logged once, though the agent looks at it again and again."""
     theirs = machine.root / "disk/by-id/virtio-s1"
     theirs.symlink_to("../../vdz")
-    disk = {"serial": "s1", "number": 1, "device": 0, "inode": 0, "nvme": False}
-    machine.server.script = [[WELCOME, json.dumps({**NOTHING_WANTED, "disks": [disk]})]]
+    machine.server.script = [[WELCOME, json.dumps({**NOTHING_WANTED, "disks": [DISK]})]]
 
     async def has_changed() -> None:
         first = await machine.server.reports.get()

@@ -42,9 +42,16 @@ class Wanted:
 
     @classmethod
     def parse(cls, told: Mapping[str, Any]) -> Wanted:
-        """One entry of the server's list."""
+        """One entry of the server's list.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is none.
+        """
+        serial = str(told["serial"])
+        if not serial.isalnum():  # it becomes part of a path
+            raise ValueError(f"{serial!r} is no serial")
         return cls(
-            serial=str(told["serial"]),
+            serial=serial,
             number=int(told["number"]),
             file=LoopFile(device=int(told["device"]), inode=int(told["inode"])),
             nvme=bool(told["nvme"]),
