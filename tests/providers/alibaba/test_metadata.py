@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import cast
 
 import aiohttp
 import pytest
@@ -12,7 +15,14 @@ from diskcsi.ports.node_facts import NodeFacts
 from diskcsi.providers.alibaba import ALIBABA
 from diskcsi.providers.alibaba.cloud import EcsCloud
 from diskcsi.providers.alibaba.facts import FactsInOrder, facts_of, told_by
-from diskcsi.providers.alibaba.metadata import PAUSE_S, TRIES, Metadata
+from diskcsi.providers.alibaba.metadata import (
+    CONNECT_S,
+    FIRST_S,
+    FIRST_TRIES,
+    PAUSE_S,
+    TRIES,
+    Metadata,
+)
 from diskcsi.providers.alibaba.settings import AlibabaSettings
 from tests.providers.alibaba.support import NODE, Answer, disk_spec, scripted
 
@@ -187,19 +197,94 @@ async def test_a_service_that_refuses_is_not_asked_again(
     assert pauses == []
 
 
-@pytest.mark.parametrize("answer", [Answer(status=403), Answer(status=503), Answer(cut=True)])
-async def test_a_node_that_its_settings_describe_needs_no_service(
+def described(url: str) -> AlibabaSettings:
+    """Settings that tell all, and a metadata service to ask first."""
+    return AlibabaSettings(metadata_url=url, nodeid="i-mine", zone="z-1", region="cn-beijing")
+
+
+BY_SETTINGS = NodeFacts(node_id=NodeId("i-mine"), zone="z-1", region="cn-beijing")
+
+
+@pytest.mark.parametrize("answer", [Answer(status=503), Answer(cut=True)])
+async def test_the_first_time_a_busy_service_is_waited_for_whatever_settings_tell(
     source_of: SourceOf, pauses: list[float], answer: Answer
 ) -> None:
-    """Outside the cloud there is none, and nothing waits for it."""
-    async with scripted([answer]) as api:
-        settings = AlibabaSettings(
-            metadata_url=api.url, nodeid="i-mine", zone="z-1", region="cn-beijing"
-        )
-        facts = await source_of(settings).facts()
+    """It comes up a moment after kubelet, and a setting may be another machine's."""
+    async with scripted([answer, answer, TOKEN, Answer(body="x")]) as api:
+        facts = await source_of(described(api.url)).facts()
 
-    assert facts == NodeFacts(node_id=NodeId("i-mine"), zone="z-1", region="cn-beijing")
-    assert pauses == []
+    assert (facts.node_id, set(pauses)) == ("x", {PAUSE_S})  # of one cut off aiohttp asks again too
+
+
+async def test_a_node_that_its_settings_describe_waits_for_a_service_once(
+    source_of: SourceOf, pauses: list[float]
+) -> None:
+    """Later looks, and the checks that ask every few seconds, take what there is."""
+    async with scripted([Answer(status=503)]) as api:
+        source = source_of(described(api.url))
+        facts = [await source.facts() for _ in range(3)]
+
+    assert facts == [BY_SETTINGS] * 3
+    assert pauses == [PAUSE_S] * (FIRST_TRIES - 1)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_node_that_its_settings_describe_waits_for_no_service_that_refuses(
+    source_of: SourceOf, pauses: list[float], status: int
+) -> None:
+    """It is up, and has nothing to tell."""
+    async with scripted([Answer(status=status)]) as api:
+        facts = await source_of(described(api.url)).facts()
+
+    assert (facts, pauses) == (BY_SETTINGS, [])
+
+
+async def test_a_node_that_its_settings_describe_waits_for_no_service_where_nothing_listens(
+    source_of: SourceOf, pauses: list[float]
+) -> None:
+    """Outside the cloud there is none, and pods wait for the node."""
+    async with scripted([NOT_FOUND]) as api:
+        url = api.url
+    facts = await source_of(described(url)).facts()
+
+    assert (facts, pauses) == (BY_SETTINGS, [])
+
+
+class Silence:
+    """A network that swallows what is sent, as a firewall does."""
+
+    @asynccontextmanager
+    async def request(self, *_: object, **__: object) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Give up as a session of `http_session` does."""
+        await asyncio.sleep(CONNECT_S)
+        raise aiohttp.ConnectionTimeoutError("connection timeout")
+        yield
+
+
+@pytest.mark.looptime
+async def test_a_silent_network_is_waited_for_a_few_seconds_and_then_not_any_more() -> None:
+    """Time-outs are what a service that comes up later looks like, and one that never does."""
+    silence = cast("aiohttp.ClientSession", Silence())
+    metadata = Metadata(http=silence, url="http://192.0.2.1", patient=False)
+    took = []
+    for _ in range(2):
+        began_s = asyncio.get_running_loop().time()
+        with pytest.raises(Unreachable):
+            await metadata.known()
+        took.append(asyncio.get_running_loop().time() - began_s)
+
+    assert took == [FIRST_S, CONNECT_S]
+
+
+async def test_a_service_that_forgets_the_machine_is_taken_for_away(
+    http: aiohttp.ClientSession,
+) -> None:
+    """What it told once of the machine itself was true; an empty answer is its own trouble."""
+    async with scripted([TOKEN, *[Answer(body="x")] * 5, NOT_FOUND]) as api:
+        metadata = Metadata(http=http, url=api.url, patient=False)
+        await metadata.known()
+        with pytest.raises(Unreachable, match="tells no instance id and no zone and no region any"):
+            await metadata.known()
 
 
 @pytest.mark.parametrize("off", [True, False], ids=["switched-off", "no-address"])

@@ -21,6 +21,12 @@ TRIES: Final = 5
 PAUSE_S: Final = 1.0
 """It throttles, and is not up yet in a machine's first seconds."""
 
+FIRST_TRIES: Final = 3
+FIRST_S: Final = 5.0
+"""So much patience it gets once where others could tell as much: it comes up a moment after kubelet,
+and a label or a setting may be another machine's. Longer, and pods would wait for a node that never
+had a metadata service."""
+
 FOUND: Final = 200
 ABSENT: Final = 404
 
@@ -33,8 +39,9 @@ class Metadata:
 
     Args:
         url: where it is.
-        patient: whether a service that doesn't answer is asked again; not where others tell as
-            much, since off the cloud it never comes.
+        patient: whether a service that doesn't answer is always asked again. Where others tell as
+            much it is so the first time only, and not at a place where nothing listens, since off
+            the cloud it never comes.
         pause: waits that many seconds; a test gives one that doesn't.
     """
 
@@ -48,15 +55,32 @@ class Metadata:
     ) -> None:
         self._http = http
         self._base = f"{url}/latest"
-        self._tries = TRIES if patient else 1
+        self._patient = patient
+        self._tries = TRIES if patient else FIRST_TRIES
         self._pause = pause
+        self._told_all = False
 
     async def known(self) -> Known:
         """Everything that it tells, asked now: disks come and go.
 
         Raises:
-            Unreachable: it doesn't answer.
+            Unreachable: it doesn't answer, or has forgotten who the machine is.
         """
+        first = not self._patient and self._tries > 1
+        try:
+            async with asyncio.timeout(FIRST_S if first else None):
+                told = await self._read()
+        except TimeoutError:
+            raise Unreachable(f"{self._base} doesn't answer in {FIRST_S:g} s") from None
+        finally:
+            if first:
+                self._tries = 1
+        if told.missing and self._told_all:
+            raise Unreachable(f"{self._base} tells no {' and no '.join(told.missing)} any more")
+        self._told_all = not told.missing
+        return told
+
+    async def _read(self) -> Known:
         data = f"{self._base}/meta-data"
         token = await self._ask(
             "PUT",
@@ -86,19 +110,33 @@ class Metadata:
             if tried:
                 await self._pause(PAUSE_S)
             try:
-                async with self._http.request(
-                    method, url, headers=headers, allow_redirects=False
-                ) as answer:
-                    if answer.status == ABSENT:
-                        return None
-                    if answer.status == FOUND:
-                        return (await answer.text()).strip()
-                    reason = f"HTTP {answer.status}"
-                    if answer.status in CLIENT_MISTAKE:
-                        break
-            except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError) as error:
-                reason = str(error) or type(error).__name__
+                return await self._once(method, url, headers)
+            except _NoAnswer as error:
+                reason = str(error)
+                if error.final:
+                    break
         raise Unreachable(f"{url} doesn't answer: {reason}")
+
+    async def _once(self, method: str, url: str, headers: dict[str, str]) -> str | None:
+        try:
+            async with self._http.request(
+                method, url, headers=headers, allow_redirects=False
+            ) as answer:
+                if answer.status == ABSENT:
+                    return None
+                if answer.status == FOUND:
+                    return (await answer.text()).strip()
+                raise _NoAnswer(f"HTTP {answer.status}", final=answer.status in CLIENT_MISTAKE)
+        except aiohttp.ClientConnectorError as error:  # refused or no way: nothing is there
+            raise _NoAnswer(str(error), final=not self._patient) from error
+        except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError) as error:
+            raise _NoAnswer(str(error) or type(error).__name__) from error
+
+
+class _NoAnswer(Exception):  # noqa: N818 - reads as what happened
+    def __init__(self, reason: str, *, final: bool = False) -> None:
+        super().__init__(reason)
+        self.final = final
 
 
 @asynccontextmanager
