@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 
 from diskcsi.model.errors import Unreachable
 from diskcsi.ports.cluster import ClusterNode
-from diskcsi.ports.node_facts import NodeFacts
+from diskcsi.ports.node_facts import NodeFacts, NodeFactsSource
 from diskcsi.providers.alibaba import ALIBABA
-from diskcsi.providers.alibaba.facts import facts_of
+from diskcsi.providers.alibaba.facts import KEEP_S, LONGEST_SHARE, facts_of
 from diskcsi.providers.alibaba.metadata import Metadata
 from diskcsi.providers.alibaba.settings import AlibabaSettings
 from tests.providers.alibaba.support import Answer, scripted
@@ -145,23 +147,72 @@ async def test_a_region_is_taken_from_the_provider_id_as_well(http: aiohttp.Clie
     assert (await facts(http, kubernetes)).region == "cn-hangzhou"
 
 
-async def test_what_is_known_of_a_node_is_not_asked_again() -> None:
-    """A thousand nodes must not ask the API server every few seconds."""
-    kubernetes = Kubernetes()
+@asynccontextmanager
+async def by_node(kubernetes: Kubernetes, **settings: str) -> AsyncIterator[NodeFactsSource]:
+    """The facts of a machine without a metadata service."""
     opened = ALIBABA.node_facts_in_cluster
     assert opened is not None
-    async with opened(AlibabaSettings(metadata_off=True), kubernetes) as source:
+    told = AlibabaSettings(**{"metadata_off": True, **settings})  # type: ignore[arg-type]
+    async with opened(told, kubernetes) as source:
+        yield source
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("labels", [LABELS, {}], ids=["told-all", "told-a-part"])
+async def test_a_known_node_is_read_again_after_minutes_only(labels: Mapping[str, str]) -> None:
+    """Readiness asks every few seconds, and one API server serves thousands of nodes."""
+    kubernetes = Kubernetes(labels)
+    async with by_node(kubernetes, zone="z-set") as source:
+        for _ in range(60):
+            await source.facts()
+            await asyncio.sleep(10)
+    assert 2 <= kubernetes.asked <= 3
+
+
+@pytest.mark.looptime
+async def test_a_label_that_is_corrected_is_found() -> None:
+    """Within minutes, and without a restart."""
+    kubernetes = Kubernetes()
+    async with by_node(kubernetes) as source:
         await source.facts()
-        await source.facts()
-    assert kubernetes.asked == 1
+        corrected = {**LABELS, "topology.kubernetes.io/zone": "cn-hangzhou-h"}
+        kubernetes.shown = ClusterNode(name="node-1", labels=corrected, provider_id=PROVIDER_ID)
+        await asyncio.sleep(KEEP_S * LONGEST_SHARE)
+        assert (await source.facts()).zone == "cn-hangzhou-h"
+
+
+@pytest.mark.looptime
+async def test_an_api_server_that_is_away_changes_nothing_and_is_left_in_peace() -> None:
+    """A machine stays what it is, though settings may tell something else."""
+    kubernetes = Kubernetes()
+    async with by_node(kubernetes, **SET) as source:
+        before = await source.facts()
+        kubernetes.error = Unreachable("away")
+        for _ in range(60):
+            await asyncio.sleep(10)
+            assert identity(await source.facts()) == identity(before)
+    assert 2 <= kubernetes.asked <= 3
+
+
+async def test_a_metadata_service_that_is_away_for_a_while_changes_nothing(
+    http: aiohttp.ClientSession,
+) -> None:
+    """Who comes after it isn't asked; which disks are attached is not known then."""
+    answers = [Answer(body="token"), Answer(body="disk"), *map(_answer, TOLD), Answer(body="type")]
+    async with scripted([*answers, Answer(status=503)]) as api:
+        told = AlibabaSettings(metadata_url=api.url, **SET)  # type: ignore[arg-type]
+        metadata = Metadata(http=http, url=api.url, patient=False, pause=at_once)
+        source = facts_of(told, metadata=metadata, cluster=Kubernetes())
+        first, later = await source.facts(), await source.facts()
+    assert identity(first) == identity(later) == TOLD
+    assert (first.source, later.source) == ("metadata service", "metadata service")
+    assert (first.attached_serials, later.attached_serials) == (frozenset({"disk"}), None)
 
 
 async def test_a_label_that_comes_later_is_found() -> None:
-    """Controller managers label new nodes after a while."""
+    """Controller managers label new nodes after a while, and a node waits for it."""
     kubernetes = Kubernetes({})
-    opened = ALIBABA.node_facts_in_cluster
-    assert opened is not None
-    async with opened(AlibabaSettings(metadata_off=True), kubernetes) as source:
+    async with by_node(kubernetes) as source:
         with pytest.raises(Unreachable, match="zone"):
             await source.facts()
         kubernetes.shown = ClusterNode(name="node-1", labels=LABELS, provider_id=PROVIDER_ID)

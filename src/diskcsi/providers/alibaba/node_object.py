@@ -25,8 +25,6 @@ TYPE_LABEL: Final = "node.kubernetes.io/instance-type"
 class NodeObject:
     """Facts from the Node object.
 
-    A machine stays what it is: once all is known Kubernetes is not asked again.
-
     Args:
         id_label: the label that the operator's own tools write the machine's id to; before all
             else where it is given.
@@ -35,13 +33,14 @@ class NodeObject:
     def __init__(self, cluster: Cluster, *, id_label: str) -> None:
         self._cluster = cluster
         self._id_label = id_label
-        self._known = Known()
 
     async def known(self) -> Known:
-        """What the Node object tells."""
-        if self._known.missing:
-            self._known = _told(await self._cluster.node(), self._id_label)
-        return self._known
+        """What the Node object tells, read now.
+
+        Raises:
+            Unreachable: Kubernetes doesn't show it.
+        """
+        return _told(await self._cluster.node(), self._id_label)
 
 
 def _told(node: ClusterNode, id_label: str) -> Known:
