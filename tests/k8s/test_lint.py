@@ -128,3 +128,33 @@ def test_a_sidecars_other_arguments_may_be_given_again(helm: Helm) -> None:
     values = REGION | {"sidecars": {"provisioner": {"args": more}}}
     provisioner = container(helm.render(values=values).one("Deployment"), "csi-provisioner")
     assert provisioner["args"][-2:] == more
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"mockcloud": {"server": {"port": 9000}}}, "ecs_endpoint is mockcloud:8090, and the mock is at mockcloud:9000"),
+        ({"mockcloud": {"fullnameOverride": "cloud"}}, "ecs_endpoint is mockcloud:8090, and the mock is at cloud:8090"),
+        ({"mockcloud": {"key": {"secret": "other"}}}, "diskcsi.credentials and mockcloud.key differ"),
+        ({"diskcsi": {"credentials": {"id": "other"}}}, "diskcsi.credentials and mockcloud.key differ"),
+        ({"diskcsi": {"provider": {"settings": {"region": "cn-nowhere"}}}}, "cn-nowhere is no region of the mock"),
+    ],
+)  # fmt: skip
+def test_in_kind_driver_and_mock_must_fit(helm: Helm, values: Manifest, told: str) -> None:
+    """What one of them says of the other is told once for each, and a slip would show late."""
+    with pytest.raises(Refused, match=told):
+        helm.render("diskcsi-kind", values=values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"provider": {"settings": {"ecs_endpoint": "mockcloud.anywhere.svc:8090"}}},
+        {"credentials": {"id": "", "secret": "", "existingSecret": "made-before"}},
+        {"provider": {"settings": {"region": "cn-beijing"}}},
+    ],
+    ids=["whole name", "secret made before", "another region"],
+)
+def test_in_kind_other_ways_to_say_the_same_are_taken(helm: Helm, values: Manifest) -> None:
+    """The mock's Service has longer names, its key may be in any Secret, and it has several regions."""
+    assert helm.render("diskcsi-kind", values={"diskcsi": values}).one("DaemonSet", "diskcsi-node")
