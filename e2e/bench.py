@@ -1,8 +1,9 @@
 """Measures the driver in the cluster: `python -m e2e.bench`; writes build/bench-e2e.json.
 
-The floor of the crowd is the same cluster, sidecars, flags and kubelets with a cloud that does
-everything at once. What a real cloud's latencies add to that should be those that can't overlap
-and little more: the attaches, and later the detaches, of the node that has most of the pods.
+The floor of the crowd is the same cluster, sidecars, flags and kubelets with a provider that does
+nothing, whose disks are on every node already. What a cloud's latencies add to that should be
+those that can't overlap and little more: the attaches, and later the detaches, of the node that has
+most of the pods.
 """
 
 from __future__ import annotations
@@ -12,19 +13,22 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from benchmarks.figures import Figure, table, write
 from e2e.cluster.charts import CHARTS, HERE, MOCK_NAMESPACE
 from e2e.cluster.place import NAMESPACE, ROOT, Place, here
+from e2e.cluster.shell import CommandFailed
+from e2e.floor import NAME as FLOOR
+from e2e.floor import instant_driver
+from e2e.starts import Parts
 from e2e.support.cloud import MockCloud
-from e2e.support.kube import Kube, Object, is_ready
+from e2e.support.kube import Kube, is_ready
 from e2e.support.machines import Machines
-from e2e.support.objects import claim, pod, storage_class
+from e2e.support.objects import DRIVER, claim, pod, storage_class
 from e2e.support.waiting import wait_for
 
 PODS: Final = 50
@@ -36,12 +40,7 @@ RESULT: Final = ROOT / "build" / "bench-e2e.json"
 RUNNING_S: Final = 400
 """For all pods to run, or to go."""
 
-FIND_DRIVER: Final = (
-    "for p in /proc/[0-9]*; do"
-    " tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^[^ ]*python[^ ]* [^ ]*diskcsi run .*{flag}=true' && echo ${{p#/proc/}};"
-    " done; true"
-)
-"""Its main process: the interpreter that runs the command."""
+MB: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +70,9 @@ class Bench:
         self._kube = Kube(
             kubectl=place.programs / "kubectl", environment=place.environment(), namespace=NAME
         )
-        self._driver = self._kube.within(NAMESPACE)
         self._cloud = MockCloud(kube=self._kube)
         self._machines = Machines(environment=place.environment())
+        self._parts = Parts(driver=self._kube.within(NAMESPACE), machines=self._machines)
 
     def figures(self) -> list[Figure]:
         """All of them, and the cluster as it was before."""
@@ -82,23 +81,26 @@ class Bench:
             storage_class(NAME),
         )
         try:
-            self._latency("latency=zero")
-            _say("measuring with a cloud that does everything at once ...")
-            floor = self._crowd()
-            self._latency("latency=zero", f"steps.attach={LATENCY_S}", f"steps.detach={LATENCY_S}")
-            _say(f"measuring with a cloud whose attach and detach take {LATENCY_S} s each ...")
-            real = self._crowd()
-            return [*self._crowd_figures(floor, real), *self._starts()]
+            return [*self._crowds(), *self._starts(), self._image()]
         finally:
             self._latency()
             self._kube.delete("namespace", NAME)
             self._kube.delete("storageclass", NAME)
 
-    def _crowd_figures(self, floor: Crowd, real: Crowd) -> list[Figure]:
+    def _crowds(self) -> list[Figure]:
+        _say("making a driver that does nothing, for the floor ...")
+        with instant_driver(
+            kube=self._kube, place=self._place, machines=self._machines, disks=PODS
+        ) as driver:
+            _say(f"measuring {PODS} pods with it ...")
+            floor = self._crowd(of=FLOOR, driver=driver)
+        self._latency("latency=zero", f"steps.attach={LATENCY_S}", f"steps.detach={LATENCY_S}")
+        _say(f"measuring {PODS} pods with a cloud whose attach and detach take {LATENCY_S} s ...")
+        real = self._crowd(of=NAME, driver=DRIVER)
         serial_s = real.most * LATENCY_S
         return [
             Figure(
-                name=f"{PODS} pods: time beyond a cloud without latency, to all running",
+                name=f"{PODS} pods: time beyond a driver that does nothing, to all running",
                 value=real.came_s - floor.came_s, unit="s", floor=serial_s, of_ratio=True,
                 limit=1.15,
             ),
@@ -114,9 +116,9 @@ class Bench:
             Figure(name="ECS calls a volume life", value=real.calls / PODS, unit="calls", limit=8),
         ]  # fmt: skip
 
-    def _crowd(self) -> Crowd:
+    def _crowd(self, *, of: str, driver: str) -> Crowd:
         names = [f"member-{number}" for number in range(PODS)]
-        claims = [claim(name, of=NAME) for name in names]
+        claims = [claim(name, of=of) for name in names]
         pods = [pod(name, claims={name: "/data"}) for name in names]
         for one in pods:
             one["spec"]["terminationGracePeriodSeconds"] = 0
@@ -125,18 +127,19 @@ class Bench:
         wait_for(self._all_run, what="all pods run", timeout_s=RUNNING_S)
         came_s = time.monotonic() - began_s
         nodes = Counter(one["spec"]["nodeName"] for one in self._kube.list("pods"))
-        memory = {
-            "controller": max(self._memory_mib("run-controller-service")),
-            "node": max(self._memory_mib("run-node-service")),
-        }
+        memory = {part: self._parts.memory_mib(part) for part in ("controller", "node")}
         began_s = time.monotonic()
         self._kube.delete("pod", "--all", wait=False)
         self._kube.delete("pvc", "--all", wait=False)
-        wait_for(self._all_gone, what="all is gone", timeout_s=RUNNING_S)
+        wait_for(lambda: self._all_gone(driver), what="all is gone", timeout_s=RUNNING_S)
         went_s = time.monotonic() - began_s
         calls = self._cloud.calls(since=since)
         actions = Counter(str(call["action"]) for call in calls)
-        _say(f"  calls: {', '.join(f'{name} {times}' for name, times in actions.most_common())}")
+        _say(
+            f"  {came_s:.1f} s to all running, {went_s:.1f} s to all gone, at most"
+            f" {max(nodes.values())} on a node; calls: "
+            + ", ".join(f"{name} {times}" for name, times in actions.most_common())
+        )
         return Crowd(
             came_s=came_s, went_s=went_s, most=max(nodes.values()),
             calls=len(calls), memory_mib=memory,
@@ -145,64 +148,37 @@ class Bench:
     def _all_run(self) -> bool:
         return sum(is_ready(one) for one in self._kube.list("pods")) == PODS
 
-    def _all_gone(self) -> bool:
-        return not self._kube.list("pods") and not any(
-            one["spec"].get("storageClassName") == NAME for one in self._kube.list("pv")
+    def _all_gone(self, driver: str) -> bool:
+        return not (
+            self._kube.list("pods")
+            or any(one["spec"]["attacher"] == driver for one in self._kube.list("volumeattachment"))
+            or any(
+                one["spec"].get("csi", {}).get("driver") == driver for one in self._kube.list("pv")
+            )
         )
-
-    def _memory_mib(self, flag: str) -> list[float]:
-        found = []
-        for node in self._kube.list("nodes"):
-            name = node["metadata"]["name"]
-            script = FIND_DRIVER.format(flag=f"--{flag}")
-            for process in self._machines.run(name, "sh", "-c", script).split():
-                status = self._machines.run(name, "cat", f"/proc/{process}/status")
-                resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-                found.append(int(resident.split()[1]) / 1024)
-        return found
 
     def _starts(self) -> list[Figure]:
         _say("measuring starts of the node plug-in and of the controller ...")
+        pod_ready_s = self._parts.controller_pod_ready_s()
+        _say(f"  a controller's pod with the sidecars' own starts: {pod_ready_s:.2f} s to ready")
         return [
             Figure(name="node: container start to registered in CSINode",
-                   value=self._start_s("node", self._registered), unit="s", limit=2),
+                   value=self._parts.node_registered_s(), unit="s", limit=2),
             Figure(name="controller: container start to ready",
-                   value=self._start_s("controller", _ready), unit="s", limit=2),
+                   value=self._parts.controller_ready_s(), unit="s", limit=2),
         ]  # fmt: skip
 
-    def _start_s(self, part: str, reached: Callable[[Object], float]) -> float:
-        """Seconds from the start of a new pod's main process until it has reached its goal."""
-        selector = f"app.kubernetes.io/name=diskcsi,app.kubernetes.io/component={part}"
-        before = self._driver.list("pods", selector=selector)
-        old = before[0]
-        named = {one["metadata"]["name"] for one in before}
-        self._driver.delete("pod", old["metadata"]["name"])
-
-        def look() -> tuple[float, str] | None:
-            for one in self._driver.list("pods", selector=selector):
-                if one["metadata"]["name"] not in named and (when := reached(one)):
-                    return when, str(one["spec"]["nodeName"])
-            return None
-
-        when, node = wait_for(look, what=f"a new {part} is of use")
-        script = FIND_DRIVER.format(flag=f"--run-{part}-service")
-        processes = self._machines.run(node, "sh", "-c", script).split()
-        return when - max(self._began_s(node, process) for process in processes)
-
-    def _registered(self, pod: Object) -> float:
-        """When kubelet told the driver so, by the driver's log; 0 while it did not."""
-        log = self._driver.attempt("logs", pod["metadata"]["name"]).stdout
-        for line in log.splitlines():
-            if '"registered with kubelet"' in line:
-                return datetime.fromisoformat(json.loads(line)["timestamp"]).timestamp()
-        return 0.0
-
-    def _began_s(self, node: str, process: str) -> float:
-        """When a process began, in seconds since the epoch."""
-        fields = self._machines.run(node, "cat", f"/proc/{process}/stat").rpartition(")")[2].split()
-        ticks = int(self._machines.run(node, "getconf", "CLK_TCK"))
-        boot_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-        return boot_s + int(fields[19]) / ticks
+    def _image(self) -> Figure:
+        told = subprocess.run(
+            [sys.executable, ROOT / "tools" / "images.py", "sizes", "--image=diskcsi", "--json"],
+            check=True, capture_output=True, text=True, env=self._place.environment(),
+        )  # fmt: skip
+        (sizes,) = json.loads(told.stdout)
+        _say(f"  the tools' own packages in the image: {sizes['tools'] / MB:.1f} MB")
+        return Figure(
+            name="image: Python parts above the base", value=sizes["python"] / MB, unit="MB",
+            limit=90,
+        )  # fmt: skip
 
     def _latency(self, *values: str) -> None:
         """Restart the cloud with other times, or with those of the scenarios."""
@@ -219,13 +195,8 @@ class Bench:
             check=False, capture_output=True, text=True, env=self._place.environment(),
         )  # fmt: skip
         if done.returncode:
-            sys.exit(done.stderr)
+            raise CommandFailed(done.stderr)
         return done.stdout
-
-
-def _ready(pod: Object) -> float:
-    """Now, if all of its containers are ready; 0 while they are not."""
-    return time.time() if is_ready(pod) else 0.0
 
 
 def _say(what: str) -> None:
@@ -242,4 +213,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except CommandFailed as error:
+        sys.exit(f"\n{error}")

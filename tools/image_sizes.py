@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from image_commands import run
@@ -14,26 +15,62 @@ BUDGET_MB: Final = 90
 MB: Final = 1_000_000
 
 
-def report(image: str, packages: Iterable[str]) -> str:
-    """A table of an image's parts in MB, uncompressed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """What an image weighs, uncompressed, in bytes.
+
+    Attributes:
+        image: its name.
+        identity: the first digits of its id.
+        base_name: what it was built on.
+        base: of that, without what the image adds.
+        python: the layers above it that hold Python parts.
+        installed: the other layers above it.
+        tools: the packages of the tools that the driver calls, in the base or above it.
+    """
+
+    image: str
+    identity: str
+    base_name: str
+    base: int
+    python: int
+    installed: int
+    tools: int
+
+    def table(self) -> str:
+        """For people, in MB."""
+        verdict = "within" if self.python <= BUDGET_MB * MB else "OVER"
+        whole = self.base + self.python + self.installed
+        return "\n".join(
+            (
+                f"{self.image}  {self.identity}  {whole / MB:.1f} MB",
+                f"  base {self.base_name}  {self.base / MB:.1f}",
+                f"  Python parts above the base  {self.python / MB:.1f}  ({verdict} {BUDGET_MB})",
+                f"  installed above the base  {self.installed / MB:.1f}",
+                f"  the tools' own packages, in the base or above it  {self.tools / MB:.1f}",
+            )
+        )
+
+
+def sizes_of(image: str, packages: Iterable[str]) -> Sizes:
+    """Measure an image that docker has.
+
+    Args:
+        packages: those of the tools that are called in it.
+    """
     (inspected,) = json.loads(run("docker", "image", "inspect", image))
     above = layers(run("docker", "history", "--no-trunc", "--human=false", "--format",
                        "{{.Size}} {{.CreatedBy}}", image))  # fmt: skip
     python = sum(size for size, by in above if "COPY" in by)
     installed = sum(size for size, by in above if "COPY" not in by)
-    tools = _installed_kib(image, packages) * 1024
-    base = inspected["Size"] - python - installed
-    verdict = "within" if python <= BUDGET_MB * MB else "OVER"
-    base_name = inspected["Config"]["Labels"]["org.opencontainers.image.base.name"]
-    identity = inspected["Id"].removeprefix("sha256:")[:12]
-    return "\n".join(
-        (
-            f"{image}  {identity}  {inspected['Size'] / MB:.1f} MB",
-            f"  base {base_name}  {base / MB:.1f}",
-            f"  Python parts above the base  {python / MB:.1f}  ({verdict} {BUDGET_MB})",
-            f"  installed above the base  {installed / MB:.1f}",
-            f"  the tools' own packages, in the base or above it  {tools / MB:.1f}",
-        )
+    return Sizes(
+        image=image,
+        identity=inspected["Id"].removeprefix("sha256:")[:12],
+        base_name=inspected["Config"]["Labels"]["org.opencontainers.image.base.name"],
+        base=inspected["Size"] - python - installed,
+        python=python,
+        installed=installed,
+        tools=_installed_kib(image, packages) * 1024,
     )
 
 

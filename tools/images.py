@@ -10,11 +10,12 @@ python tools/images.py sizes      what each layer holds
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
 import tomllib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -102,9 +103,15 @@ def command_sbom(asked: argparse.Namespace) -> None:
 def command_sizes(asked: argparse.Namespace) -> None:
     """Tell what each image weighs."""
     need_docker()
-    for image in _chosen(asked):
-        packages = image_base.packages_of(image.dockerfile.read_text())
-        print(image_sizes.report(image.tag(asked), packages))
+    sizes = [
+        image_sizes.sizes_of(image.tag(asked), image_base.packages_of(image.dockerfile.read_text()))
+        for image in _chosen(asked)
+    ]
+    if getattr(asked, "json", False):
+        print(json.dumps([asdict(one) for one in sizes]))
+    else:
+        for one in sizes:
+            print(one.table())
 
 
 def _chosen(asked: argparse.Namespace) -> list[Image]:
@@ -190,6 +197,8 @@ def parser() -> argparse.ArgumentParser:
             _image_options(command)
         if name in {"build", "context"}:
             _wheel_options(command)
+        if name == "sizes":
+            command.add_argument("--json", action="store_true", help="bytes, for programs")
     return top
 
 

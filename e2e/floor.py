@@ -1,0 +1,112 @@
+"""The floor of measurements: a second release of the driver, whose provider does nothing.
+
+Its disks are loop devices that every node has before the measurement begins, so that Kubernetes,
+the same sidecars with the same flags, and mkfs and mount are all that takes time.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from e2e.cluster.place import CLUSTER, ROOT, Place
+from e2e.cluster.shell import CommandFailed, Shell
+from e2e.support.kube import Kube
+from e2e.support.machines import Machines
+from e2e.support.release import driver_name, installing
+
+NAME: Final = "e2e-floor"
+"""Of the namespace and of the class."""
+
+PROVIDER: Final = ROOT / "e2e" / "instant"
+IMAGE: Final = "diskcsi/diskcsi"
+DIRECTORY: Final = "/var/lib/diskcsi-floor"
+"""On one node: all share the kernel, and so its loop devices."""
+
+MAKE: Final = (
+    "set -e; mkdir -p {directory}; for serial in {serials}; do"
+    " truncate --size=1G {directory}/$serial.img;"
+    ' echo "$serial $(losetup --find --show {directory}/$serial.img)"; done'
+)
+TAKE_AWAY: Final = (
+    "losetup --list --noheadings --output NAME,BACK-FILE | while read -r name file; do"
+    " case $file in {directory}/*) losetup --detach $name;; esac; done; rm -rf {directory}"
+)
+LINK: Final = (
+    "set -e; mkdir -p /dev/disk/by-id; while read -r serial device; do"
+    " ln -sfn ../../${device#/dev/} /dev/disk/by-id/virtio-$serial; done <<'END'\n%s\nEND"
+)
+UNLINK: Final = "cd /dev/disk/by-id && rm -f {links}"
+
+
+@contextmanager
+def instant_driver(*, kube: Kube, place: Place, machines: Machines, disks: int) -> Iterator[str]:
+    """Serve a class of disks that are there already, while the block runs; gives its driver's name.
+
+    Args:
+        disks: how many there are; each is given once.
+
+    Raises:
+        CommandFailed: image or release can't be made; the message has helm's or docker's words.
+    """
+    serials = [f"floor{number:03}" for number in range(disks)]
+    nodes = [str(one["metadata"]["name"]) for one in kube.list("nodes")]
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}})
+    with (
+        _devices(machines, nodes, serials),
+        tempfile.TemporaryDirectory() as directory,
+        installing(
+            kube=kube.within(NAME), place=place, image_tag=_image(place), directory=Path(directory)
+        ) as install,
+    ):
+        done = install(_values(serials))
+        if done.returncode:
+            raise CommandFailed(done.stderr)
+        for kind in ("daemonset/second-node", "deployment/second-controller"):
+            kube.within(NAME).run("rollout", "status", kind, "--timeout=120s", timeout_s=150)
+        yield driver_name(NAME)
+    kube.delete("namespace", NAME)
+
+
+def _values(serials: Sequence[str]) -> dict[str, Any]:
+    of_alibaba = dict.fromkeys(("region", "ecs_endpoint", "ecs_scheme"))
+    return {
+        "provider": {"name": "instant", "settings": {**of_alibaba, "serials": list(serials)}},
+        "credentials": {"enabled": False},
+        "storageClasses": {NAME: {}},
+    }
+
+
+def _image(place: Place) -> str:
+    """The tag of the driver's image with that provider; the nodes have it."""
+    shell = Shell(environment=place.environment(), log=place.log)
+    shell.run(
+        sys.executable, ROOT / "tools" / "images.py", "build", "--base", "auto",
+        "--image", "diskcsi", "--provider", PROVIDER, "--tag", "floor",
+        "--output", place.work / "floor-image",
+    )  # fmt: skip
+    told = shell.run("docker", "image", "inspect", "--format", "{{.Id}}", f"{IMAGE}:floor")
+    tag = f"floor-{told.strip().removeprefix('sha256:')[:12]}"
+    shell.run("docker", "tag", f"{IMAGE}:floor", f"{IMAGE}:{tag}")
+    shell.run(place.programs / "kind", "load", "docker-image", f"{IMAGE}:{tag}", "--name", CLUSTER)
+    return tag
+
+
+@contextmanager
+def _devices(machines: Machines, nodes: Sequence[str], serials: Sequence[str]) -> Iterator[None]:
+    """Each of the disks in the `/dev` of all nodes."""
+    script = MAKE.format(directory=DIRECTORY, serials=" ".join(serials))
+    try:
+        made = machines.run(nodes[0], "sh", "-c", script).strip()
+        for node in nodes:
+            machines.run(node, "sh", "-c", LINK % made)
+        yield
+    finally:
+        links = " ".join(f"virtio-{serial}" for serial in serials)
+        for node in nodes:
+            machines.run(node, "sh", "-c", UNLINK.format(links=links))
+        machines.run(nodes[0], "sh", "-c", TAKE_AWAY.format(directory=DIRECTORY))
