@@ -206,6 +206,33 @@ def test_an_address_that_somebody_removes_comes_back() -> None:
     asyncio.run(removed())
 
 
+@pytest.mark.host
+@on_a_network_of_its_own
+def test_a_way_that_led_astray_is_not_gone_twice() -> None:
+    """While a Service's rules are made anew a connection may go elsewhere; the next one needn't."""
+    ways: list[object] = []
+
+    async def by_way(request: web.Request) -> web.Response:
+        way = request.transport
+        if way not in ways:
+            ways.append(way)
+        return web.Response(status=404) if way is ways[0] else await mock(request)
+
+    async def tells() -> bool:
+        return "zone-id" in await told()
+
+    async def led_astray() -> None:
+        async with (
+            answering(by_way, address="127.0.0.1", port=SERVER_PORT),
+            asyncio.TaskGroup() as tasks,
+        ):
+            service = tasks.create_task(serve("i-1"))
+            await until(tells)
+            service.cancel()
+
+    asyncio.run(led_astray())
+
+
 async def test_a_port_that_somebody_keeps_is_told() -> None:
     """With what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -75,7 +75,12 @@ async def serve(
     Raises:
         Unable: the address or the port can't be had.
     """
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S)) as http:
+    # a connection made while the Service's rules change may lead elsewhere, or to a server that is
+    # gone, for as long as it is kept: none is
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True),
+        timeout=aiohttp.ClientTimeout(total=ANSWER_S),
+    ) as http:
         app = _application(http, f"{server}/_imds/{instance}/latest")
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         with of_this_machine(address):
