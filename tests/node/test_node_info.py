@@ -1,15 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from io import StringIO
+from typing import Any
 
 import pytest
+import structlog
 
 from diskcsi.model.errors import Unreachable
 from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.node.info import NodeInformer
 from diskcsi.node.requests import Stage
 from diskcsi.ports.node_facts import NodeFacts
+from diskcsi.telemetry.logging import configure
 from tests.node.machine import RAW_STAGE, STAGE, VOLUME, Machine, serial_of
 from tests.rows import row
 
@@ -32,15 +38,30 @@ class Source:
 
 
 Inform = Callable[..., NodeInformer]
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """Reads what was logged."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = StringIO()
+    configure(level="INFO", form="json", stream=stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    configure(level="INFO", form="json")
 
 
 @pytest.fixture
 def inform(node: Machine) -> Inform:
     """An informer for a machine type that takes four disks."""
 
-    def made(facts: NodeFacts | Exception = FACTS, max_volumes: int = 0) -> NodeInformer:
+    def made(facts: NodeFacts | Exception | Source = FACTS, max_volumes: int = 0) -> NodeInformer:
         return NodeInformer(
-            source=Source(facts),
+            source=facts if isinstance(facts, Source) else Source(facts),
             devices=node.host,
             mounts=node.host,
             records=node.host,
@@ -120,6 +141,78 @@ async def test_the_limit_is_never_a_guess_and_never_zero_by_count(
 async def test_the_operators_word_wins(inform: Inform) -> None:
     """A set limit is told as it is."""
     assert (await inform(max_volumes=7).info()).max_volumes == 7
+
+
+async def test_only_what_kubelet_asks_for_counts_as_an_answer(inform: Inform) -> None:
+    """Readiness looks as well, and tells kubelet nothing."""
+    informer = inform()
+    await informer.look()
+    before = informer.answered
+    info = await informer.info()
+    assert (before, informer.answered) == (None, info)
+
+
+CHANGES = {
+    "id": replace(FACTS, node_id=NodeId("i-2"), source="metadata service"),
+    "zone": replace(FACTS, zone="z2", source="metadata service"),
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES.values(), ids=list(CHANGES))
+async def test_a_node_that_is_another_one_is_told_once(
+    node: Machine, inform: Inform, lines: Lines, changed: NodeFacts
+) -> None:
+    """With who it was, who it is, and who says so."""
+    source = Source(FACTS)
+    informer = inform(source)
+    await informer.look()
+    source.told = changed
+    await informer.look()
+    await informer.look()
+    (told,) = [line for line in lines() if line["level"] == "warning"]
+    assert told["event"] == "this node is another one now"
+    assert (told["instance"], told["zone"], told["by"]) == (
+        changed.node_id, changed.zone, "metadata service",
+    )  # fmt: skip
+    assert (told["former_instance"], told["former_zone"]) == ("i-1", "z1")
+
+
+async def test_another_answer_under_staged_volumes_is_told_loudly_and_given(
+    node: Machine, inform: Inform, lines: Lines
+) -> None:
+    """Disks are attached to the machine that kubelet knew; which they are is in the log."""
+    source = Source(FACTS)
+    informer = inform(source)
+    node.host.recorded = {VOLUME}
+    await informer.info()
+    source.told = CHANGES["id"]
+    assert (await informer.info()).node_id == "i-2"
+    (told,) = [line for line in lines() if line["level"] == "error"]
+    assert (told["former"], told["now"], told["volumes"]) == ("i-1", "i-2", [VOLUME])
+
+
+async def test_another_answer_without_volumes_is_no_error(inform: Inform, lines: Lines) -> None:
+    """Nothing is in the wrong place."""
+    source = Source(FACTS)
+    informer = inform(source)
+    await informer.info()
+    source.told = CHANGES["id"]
+    await informer.info()
+    assert [line for line in lines() if line["level"] == "error"] == []
+
+
+async def test_a_limit_that_changes_makes_no_other_node(
+    node: Machine, inform: Inform, lines: Lines
+) -> None:
+    """Disks come and go."""
+    source = Source(FACTS)
+    informer = inform(source)
+    node.host.recorded = {VOLUME}
+    before = await informer.info()
+    source.told = replace(FACTS, attached_serials=frozenset())
+    after = await informer.info()
+    assert before.max_volumes != after.max_volumes
+    assert [line["level"] for line in lines()] == ["info"]
 
 
 async def test_a_silent_source_is_told(inform: Inform) -> None:

@@ -16,6 +16,9 @@ from diskcsi.telemetry.logging import logger
 class NodeInformer:
     """Tells of this node.
 
+    Attributes:
+        answered: what kubelet was told last; None while it has not asked.
+
     Args:
         serial: the serial of a disk by its volume's id and no context.
         max_volumes: the operator's own word; 0 leaves it to the machine's type.
@@ -44,8 +47,17 @@ class NodeInformer:
         self._volume_limit = volume_limit
         self._max_volumes = max_volumes
         self._told: NodeFacts | None = None
+        self.answered: Info | None = None
 
     async def info(self) -> Info:
+        """The node's facts, read now, as an answer to kubelet (CSI spec, NodeGetInfo)."""
+        info = await self.look()
+        former, self.answered = self.answered, info
+        if former is not None and not info.is_same_node_as(former):
+            await self._warn_of_volumes(former, info)
+        return info
+
+    async def look(self) -> Info:
         """The node's facts, read now."""
         facts = await self._source.facts()
         self._tell(facts)
@@ -57,13 +69,27 @@ class NodeInformer:
 
     def _tell(self, facts: NodeFacts) -> None:
         """Log who this node is, and by whom, when that is new."""
-        former = self._told
-        self._told = facts
-        if former is None or _identity(former) != _identity(facts):
-            not_used = {"not_used": facts.passed_over} if facts.passed_over else {}
-            logger().info(
-                "this node is known", instance=facts.node_id, zone=facts.zone, region=facts.region,
-                by=facts.source or "provider", **not_used,
+        former, self._told = self._told, facts
+        told = {
+            "instance": facts.node_id, "zone": facts.zone, "region": facts.region,
+            "by": facts.source or "provider",
+            **({"not_used": facts.passed_over} if facts.passed_over else {}),
+        }  # fmt: skip
+        if former is not None and _place(former) != _place(facts):
+            logger().warning(
+                "this node is another one now", **told, former_instance=former.node_id,
+                former_zone=former.zone, former_region=former.region,
+            )  # fmt: skip
+        elif former is None or former.source != facts.source:
+            logger().info("this node is known", **told)
+
+    async def _warn_of_volumes(self, former: Info, now: Info) -> None:
+        """The answer is given all the same: no other one would be true."""
+        if volumes := sorted(await self._records.staged()):
+            logger().error(
+                "kubelet is told of another node while volumes of the former one are staged here",
+                former=former.node_id, now=now.node_id, volumes=volumes,
+                hint="see which machine their disks are attached to, and drain this node",
             )  # fmt: skip
 
     async def _limit(self, facts: NodeFacts) -> int:
@@ -97,5 +123,5 @@ class NodeInformer:
         return {self._serial(volume_id, {}) for volume_id in await self._records.staged()}
 
 
-def _identity(facts: NodeFacts) -> tuple[str, ...]:
-    return facts.node_id, facts.zone, facts.region, facts.source
+def _place(facts: NodeFacts) -> tuple[str, ...]:
+    return facts.node_id, facts.zone, facts.region
