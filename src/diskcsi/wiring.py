@@ -97,7 +97,7 @@ async def build(
     node: NodeRules | None = None
     if settings.run_node_service:
         node = await _node(plan, rules, flights, resources)
-        checks.append(SharedLook(look=node.informer.info, tasks=tasks))
+        checks.append(SharedLook(look=node.informer.look, tasks=tasks))
     return Parts(
         halves=Halves(
             controller=ControllerService(
@@ -123,7 +123,8 @@ def _registrar(
     settings = plan.settings
     registration = Registration(
         path=Path(settings.registration_dir) / f"{plan.driver_name}-reg.sock",
-        refused=metrics.counter(
+        answered=lambda: node.informer.answered,
+        refusal=metrics.counter(
             "diskcsi_registration_refusals", "Registrations that kubelet refused."
         ),
     )
@@ -139,7 +140,7 @@ def _registrar(
         ),
         registration=registration,
         tasks=tasks,
-        useful=node.informer.info,
+        look=node.informer.look,
     )
 
 

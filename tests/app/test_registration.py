@@ -6,7 +6,10 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import structlog
@@ -14,11 +17,16 @@ from aiohttp import web
 from grpclib.client import Channel
 from mockcloud.app import Cloud
 
+from diskcsi import wiring
 from diskcsi._proto import pluginregistration as wire
 from diskcsi._proto.csi import v1
+from diskcsi.aio.flights import Flights
+from diskcsi.edge.node import NodeService
+from diskcsi.edge.registration import registering
 from diskcsi.settings import Plan
 from diskcsi.telemetry.logging import configure
-from tests.app.driver import NODE, REGION, ZONE, Driver, mock, plan, running
+from diskcsi.wiring import Parts
+from tests.app.driver import NODE, REGION, ZONE, Driver, free_port, mock, plan, running
 from tests.cluster.authority import Authority, new_authority
 from tests.cluster.server import Server, serving
 
@@ -186,6 +194,46 @@ async def test_a_node_that_becomes_known_registers_without_a_restart(
         api.node, api.answer = {"metadata": {"labels": LABELS}}, None
         await register(tmp_path)
         assert await driver.get("/readyz") == (200, "ok\n")
+
+
+async def take(parts: Parts) -> str:
+    """What kubelet does once the node is offered to it; as whom it knows the node then."""
+    assert parts.registrar
+    assert parts.halves.node
+    registration = parts.registrar.registration
+    async with asyncio.timeout(20):
+        while "has not called" not in registration.reason:  # noqa: ASYNC110 - another task tells
+            await asyncio.sleep(0.01)
+    node = cast("NodeService", parts.halves.node)
+    told = await node.node_get_info(v1.NodeGetInfoRequest())
+    registration.told(registered=True, words="")
+    return told.node_id
+
+
+async def test_a_node_that_settings_named_wrongly_is_registered_anew_when_its_cloud_answers(
+    tmp_path: Path,
+) -> None:
+    """Settings may be another machine's, and the metadata service may have been away at the start."""
+    port = free_port()
+    what = plan(
+        tmp_path,
+        cloud={
+            "metadata_url": f"http://127.0.0.1:{port}/_imds/{NODE}", "nodeid": "i-copied",
+            "zone": ZONE,
+        },
+        settings={
+            "run_node_service": True, "run_controller_service": False, "driver": NAME,
+            "registration_dir": str(tmp_path / "registry"),
+        },
+    )  # fmt: skip
+    async with AsyncExitStack() as resources, asyncio.TaskGroup() as tasks:
+        parts = await wiring.build(what, Flights(tasks=tasks), tasks, resources)
+        assert parts.registrar
+        async with registering(replace(parts.registrar, identity_look_s=0.01)):
+            first = await take(parts)
+            async with mock(port):
+                second = await take(parts)
+    assert (first, second) == ("i-copied", NODE)
 
 
 async def test_a_socket_that_is_deleted_from_outside_is_unhealthy(

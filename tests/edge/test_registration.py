@@ -9,7 +9,7 @@ import socket
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -20,11 +20,38 @@ from diskcsi._proto import pluginregistration as wire
 from diskcsi.edge.registration import Registrar, Registration, RegistrationService, registering
 from diskcsi.edge.server import bound, closed
 from diskcsi.model.errors import Unreachable
+from diskcsi.model.ids import NodeId
+from diskcsi.node.requests import Info
 from tests.edge.conftest import Log
-from tests.edge.sockets import at_once, raising, until
+from tests.edge.sockets import until
 
 DRIVER = "d.example.com"
 ENDPOINT = Path("/plugins/d.example.com/csi.sock")
+
+
+ONE = Info(node_id=NodeId("i-1"), segments={"zone": "z1"}, max_volumes=8)
+
+
+class Node:
+    """Who the node is, as a test says."""
+
+    def __init__(self) -> None:
+        self.now = ONE
+        self.error: Exception | None = None
+        self.answered: Info | None = None
+        self.looks = 0
+
+    async def look(self) -> Info:
+        """What kubelet would be told."""
+        self.looks += 1
+        if self.error is not None:
+            raise self.error
+        return self.now
+
+    async def looked(self, times: int = 3) -> None:
+        """Wait until it was looked at so often again."""
+        before = self.looks
+        await until(lambda: self.looks >= before + times)
 
 
 @dataclass(kw_only=True)
@@ -32,6 +59,7 @@ class Offered:
     """A driver that registers, and what a test does to it as kubelet."""
 
     registration: Registration
+    node: Node
     refusals: list[None] = field(default_factory=list)
 
     @property
@@ -43,6 +71,17 @@ class Offered:
         await until(self.path.exists)
         return self.path.stat().st_ino
 
+    @asynccontextmanager
+    async def replaced(self) -> AsyncIterator[None]:
+        """What the block does makes the socket anew."""
+        former = await self.there()
+        held = os.open(self.path, os.O_PATH)  # so that its number is not given away again
+        try:
+            yield
+            await until(lambda: self.path.exists() and self.path.stat().st_ino != former)
+        finally:
+            os.close(held)
+
     async def ask(self) -> wire.PluginInfo:
         """Who it is."""
         await self.there()
@@ -53,8 +92,9 @@ class Offered:
             channel.close()
 
     async def tell(self, *, registered: bool = True, error: str = "") -> None:
-        """What became of it."""
+        """What became of it, after the node was asked who it is."""
         await self.there()
+        self.node.answered = self.node.now
         channel = Channel(path=str(self.path))
         status = wire.RegistrationStatus(plugin_registered=registered, error=error)
         try:
@@ -74,24 +114,29 @@ class Offered:
 @asynccontextmanager
 async def offering(
     directory: Path,
-    useful: Callable[[], Awaitable[object]] = at_once,
+    node: Node | None = None,
     *,
+    first_pause_s: float = 0.001,
     listen: Callable[[Path], socket.socket] = bound,
     close: Callable[[Server], Awaitable[None]] = closed,
 ) -> AsyncIterator[Offered]:
     """Keep a driver registered while the block runs."""
     refusals: list[None] = []
+    node = node or Node()
     registration = Registration(
-        path=directory / f"{DRIVER}-reg.sock", refused=lambda: refusals.append(None)
+        path=directory / f"{DRIVER}-reg.sock",
+        answered=lambda: node.answered,
+        refusal=lambda: refusals.append(None),
     )
     service = RegistrationService(driver=DRIVER, endpoint=ENDPOINT, registration=registration)
     async with asyncio.TaskGroup() as tasks:
         registrar = Registrar(
-            service=service, registration=registration, tasks=tasks, useful=useful,
-            look_s=0.001, first_pause_s=0.001, listen=listen, close=close,
+            service=service, registration=registration, tasks=tasks, look=node.look,
+            look_s=0.001, first_pause_s=first_pause_s, identity_look_s=0.001,
+            listen=listen, close=close,
         )  # fmt: skip
         async with registering(registrar):
-            yield Offered(registration=registration, refusals=refusals)
+            yield Offered(registration=registration, node=node, refusals=refusals)
 
 
 async def test_kubelet_is_told_who_it_is_and_where_it_serves(tmp_path: Path) -> None:
@@ -134,11 +179,8 @@ async def test_a_refusal_is_told_in_kubelets_words(tmp_path: Path, log: Log) -> 
 async def test_after_a_refusal_the_socket_is_made_anew(tmp_path: Path) -> None:
     """Kubelet asks again when a socket appears, and may take it then."""
     async with offering(tmp_path) as offered:
-        former = await offered.there()
-        held = os.open(offered.path, os.O_PATH)  # so that its number is not given away again
-        await offered.tell(registered=False, error="later")
-        await until(lambda: offered.path.exists() and offered.path.stat().st_ino != former)
-        os.close(held)
+        async with offered.replaced():
+            await offered.tell(registered=False, error="later")
         await offered.tell()
         assert offered.registration.registered
 
@@ -252,14 +294,10 @@ async def test_a_driver_that_does_not_know_its_node_offers_nothing(
     tmp_path: Path, log: Log
 ) -> None:
     """Kubelet would call NodeGetInfo in vain; the reason is logged once."""
-    asked: list[None] = []
-
-    async def in_vain() -> None:
-        asked.append(None)
-        raise Unreachable("nothing tells this node's zone")
-
-    async with offering(tmp_path, in_vain) as offered:
-        await until(lambda: len(asked) > 2)
+    node = Node()
+    node.error = Unreachable("nothing tells this node's zone")
+    async with offering(tmp_path, node) as offered:
+        await node.looked()
         told = await offered.why_not()
         assert not offered.path.exists()
     assert "nothing tells this node's zone" in told
@@ -268,11 +306,69 @@ async def test_a_driver_that_does_not_know_its_node_offers_nothing(
 
 async def test_once_the_node_is_known_it_registers_without_a_restart(tmp_path: Path) -> None:
     """Not knowing is no state to be stuck in."""
-    answers = iter([raising(Unreachable("later")), raising(OSError("later"))])
-
-    async def at_last() -> None:
-        await next(answers, at_once)()
-
-    async with offering(tmp_path, at_last) as offered:
+    node = Node()
+    node.error = Unreachable("later")
+    async with offering(tmp_path, node) as offered:
+        await node.looked()
+        node.error = None
         await offered.tell()
         assert offered.registration.registered
+
+
+@pytest.mark.parametrize(
+    "other",
+    [replace(ONE, node_id=NodeId("i-2")), replace(ONE, segments={"zone": "z2"})],
+    ids=["id", "place"],
+)
+async def test_a_node_that_is_another_one_is_registered_anew_at_once(
+    tmp_path: Path, other: Info
+) -> None:
+    """Kubelet keeps who it was told until the socket goes and comes."""
+    async with offering(tmp_path, first_pause_s=3600) as offered:
+        await offered.tell()
+        async with offered.replaced():
+            offered.node.now = other
+        assert not offered.registration.registered
+        await offered.tell()
+        await offered.node.looked()
+        assert offered.registration.registered
+
+
+async def test_what_kubelet_asks_after_its_registration_makes_it_know_no_other_node(
+    tmp_path: Path,
+) -> None:
+    """It asks every minute how many volumes a node takes, and takes nothing else from the answer."""
+    async with offering(tmp_path) as offered:
+        await offered.tell()
+        offered.node.now = offered.node.answered = replace(ONE, node_id=NodeId("i-2"))
+        await until(lambda: not offered.registration.registered)
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda node: setattr(node, "error", Unreachable("away for a while")),
+        lambda node: setattr(node, "now", replace(ONE, max_volumes=7)),
+    ],
+    ids=["source-away", "other-limit"],
+)
+async def test_a_node_that_is_the_same_as_far_as_is_known_stays_registered(
+    tmp_path: Path, happens: Callable[[Node], None]
+) -> None:
+    """Its pods would be without a driver meanwhile."""
+    async with offering(tmp_path) as offered:
+        number = await offered.there()
+        await offered.tell()
+        happens(offered.node)
+        await offered.node.looked()
+        assert (offered.registration.registered, offered.path.stat().st_ino) == (True, number)
+
+
+async def test_a_label_that_contradicts_is_told_with_the_way_out(tmp_path: Path, log: Log) -> None:
+    """Kubelet never changes it, and the driver may not: a person has to."""
+    words = 'detected topology value collision: driver reported "zone":"z2" but existing label is'
+    async with offering(tmp_path) as offered:
+        await offered.tell(registered=False, error=words)
+        told = await offered.why_not()
+    (line,) = [line for line in log.lines if line["level"] == "error"]
+    assert all("kubectl label node NAME KEY-" in text for text in (told, line["error"]))

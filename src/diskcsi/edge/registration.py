@@ -5,6 +5,11 @@ on the driver's own socket, and then tells what became of it; after its own rest
 socket by itself (kubelet's plug-in registration, version 1). Only a socket that appears makes it
 ask again. So one that was lost is made anew, and after a refusal it is made anew as well, each time
 later.
+
+It is made anew, too, when the node turns out to be another one than kubelet was told. A socket that
+goes lets kubelet take the driver out of CSINode, where an entry's node id can't be changed; one that
+comes puts it in again. On the Node object kubelet only adds labels: a label that tells of another
+place makes it refuse, until a person takes the label away.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from diskcsi.aio.backoff import backoff
 from diskcsi.edge.server import bound, closed
 from diskcsi.edge.wire import CheckedCodec
 from diskcsi.model.errors import Unreachable
+from diskcsi.node.requests import Info
 from diskcsi.telemetry.logging import logger
 
 KIND: Final = "CSIPlugin"
@@ -39,6 +45,20 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 """Between two attempts; kubelet itself waits up to two minutes after refusing several times."""
 
+IDENTITY_LOOK_S: Final = 60.0
+"""The longest time between two looks at who the node is, and the shortest is half of it. A machine is
+told wrongly once in its life, by a label or while its metadata service was away, and pods that wait
+for its right name can wait a minute; what a look may cost others, its source keeps."""
+
+LABEL_COLLISION: Final = "topology value collision"
+"""In the words of a kubelet whose Node has such a label (its pkg/volume/csi/nodeinfomanager); they are
+all that it gives, and they decide on nothing but the advice."""
+
+COLLISION_HINT: Final = (
+    "if that label is out of date take it away (kubectl label node NAME KEY-), else correct what"
+    " tells where this node is; it registers then without a restart"
+)
+
 FileId = tuple[int, int]
 """Device and inode: of a socket that is open no other file can get them."""
 
@@ -50,15 +70,26 @@ class Registration:
         path: the socket that kubelet calls.
         changed: set when kubelet tells something.
         reason: why kubelet doesn't know the driver now; empty while it does.
+        refused: whether that is because kubelet refused it.
 
     Args:
-        refused: told of every refusal, to count them.
+        answered: what kubelet was told of the node when it asked last.
+        refusal: told of every refusal, to count them.
     """
 
-    def __init__(self, *, path: Path, refused: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        *,
+        path: Path,
+        answered: Callable[[], Info | None],
+        refusal: Callable[[], None] = lambda: None,
+    ) -> None:
         self.path = path
         self.changed = asyncio.Event()
-        self._refused = refused
+        self.refused = False
+        self._answered = answered
+        self._refusal = refusal
+        self._known_as: Info | None = None
         self._hindrance = ""
         self.reason = "the driver's own start has not come so far"
 
@@ -89,15 +120,31 @@ class Registration:
 
     def told(self, *, registered: bool, words: str) -> None:
         """Kubelet's answer."""
+        self.refused = not registered
         if registered:
+            # later on it asks how many volumes the node takes, and keeps nothing else of the answer
+            self._known_as = self._answered()
             if self.reason:
                 logger().info("registered with kubelet", socket=str(self.path))
             self.reason = self._hindrance = ""
         else:
-            self.reason = f"kubelet refused it: {words or 'it does not say why'}"
-            self._refused()
-            logger().error("kubelet refused the registration", error=words, socket=str(self.path))
+            words = words or "it does not say why"
+            hint = f"; {COLLISION_HINT}" if LABEL_COLLISION in words else ""
+            self.reason = f"kubelet refused it: {words}{hint}"
+            self._refusal()
+            logger().error(
+                "kubelet refused the registration", error=f"{words}{hint}", socket=str(self.path)
+            )
         self.changed.set()
+
+    def seen(self, node: Info) -> None:
+        """Who the node is now: where kubelet knows it as another one, it has to ask again."""
+        if self.registered and self._known_as and not node.is_same_node_as(self._known_as):
+            self.reason = (
+                f"kubelet knows this node as {self._known_as.node_id}, and it is {node.node_id} or in"
+                " another place now"
+            )
+            self.changed.set()
 
 
 class RegistrationService(wire.RegistrationBase):
@@ -133,9 +180,9 @@ class Registrar:
 
     Attributes:
         tasks: the owner of what runs beside the caller.
-        useful: returns when the driver can tell who this node is; raises while it can't, and
-            kubelet would be refused.
+        look: who this node is, as kubelet would be told; raises while the driver can't tell.
         look_s: seconds between two looks at the socket.
+        identity_look_s: seconds between two looks at who the node is, at most; half, at least.
         first_pause_s: seconds before the second attempt; each later pause is twice as long.
         listen: makes the socket that kubelet finds.
         close: ends the server on it.
@@ -144,20 +191,33 @@ class Registrar:
     service: RegistrationService
     registration: Registration
     tasks: asyncio.TaskGroup
-    useful: Callable[[], Awaitable[object]]
+    look: Callable[[], Awaitable[Info]]
     random: Random = field(default_factory=Random)
     look_s: float = LOOK_S
+    identity_look_s: float = IDENTITY_LOOK_S
     first_pause_s: float = FIRST_PAUSE_S
     listen: Callable[[Path], socket.socket] = bound
     close: Callable[[Server], Awaitable[None]] = closed
 
     async def run(self) -> None:
         """Offer the driver to kubelet, again and again, until cancelled; then the socket is gone."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._offer(), name="registration-offer")
+            both.create_task(self._watch(), name="registration-watch")
+
+    async def _offer(self) -> None:
         while True:
             async for _ in self._attempts():
                 await self._until_useful()
                 if await self._offered():
                     break
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self.identity_look_s * self.random.uniform(0.5, 1.0))
+            if self.registration.registered:
+                with suppress(Exception):  # readiness tells; who can't be asked is no other one
+                    self.registration.seen(await self.look())
 
     def _attempts(self) -> AsyncIterator[int]:
         return backoff(first_s=self.first_pause_s, max_s=LONGEST_PAUSE_S, random=self.random)
@@ -165,14 +225,14 @@ class Registrar:
     async def _until_useful(self) -> None:
         async for _ in self._attempts():
             try:
-                await self.useful()
+                await self.look()
             except Exception as error:  # noqa: BLE001 - whatever ails it may be put right
                 self.registration.hindered(str(error) or type(error).__name__)
             else:
                 return
 
     async def _offered(self) -> bool:
-        """Serve until the socket is lost, or kubelet refuses; whether it was not refused."""
+        """Serve until kubelet refuses, or is to ask again; whether to offer it again at once."""
         path, changed = self.registration.path, self.registration.changed
         changed.clear()
         self.registration.wait_for(
@@ -185,7 +245,7 @@ class Registrar:
                         async with asyncio.timeout(self.look_s):
                             await changed.wait()
                     if changed.is_set() and not self.registration.registered:
-                        return False
+                        return not self.registration.refused
                     changed.clear()
                     if _file_id(path) != own:
                         logger().warning("the registration socket is lost", socket=str(path))
