@@ -20,6 +20,7 @@ from diskcsi.providers.alibaba.metadata import (
     FIRST_S,
     FIRST_TRIES,
     PAUSE_S,
+    TOTAL_S,
     TRIES,
     Metadata,
 )
@@ -251,20 +252,33 @@ async def test_a_node_that_its_settings_describe_waits_for_no_service_where_noth
 
 
 class Silence:
-    """A network that swallows what is sent, as a firewall does."""
+    """A network that swallows what is sent, as a firewall does, or a service that hangs."""
+
+    def __init__(self, *, after_s: float) -> None:
+        self._after_s = after_s
 
     @asynccontextmanager
     async def request(self, *_: object, **__: object) -> AsyncIterator[aiohttp.ClientResponse]:
         """Give up as a session of `http_session` does."""
-        await asyncio.sleep(CONNECT_S)
+        await asyncio.sleep(self._after_s)
         raise aiohttp.ConnectionTimeoutError("connection timeout")
         yield
 
 
 @pytest.mark.looptime
-async def test_a_silent_network_is_waited_for_a_few_seconds_and_then_not_any_more() -> None:
+@pytest.mark.parametrize(
+    ("after_s", "expected"),
+    [
+        (CONNECT_S, [FIRST_TRIES * CONNECT_S + (FIRST_TRIES - 1) * PAUSE_S, CONNECT_S]),
+        (TOTAL_S, [FIRST_S, TOTAL_S]),
+    ],
+    ids=["network", "service"],
+)
+async def test_silence_is_waited_for_a_few_seconds_and_then_not_any_more(
+    after_s: float, expected: list[float]
+) -> None:
     """Time-outs are what a service that comes up later looks like, and one that never does."""
-    silence = cast("aiohttp.ClientSession", Silence())
+    silence = cast("aiohttp.ClientSession", Silence(after_s=after_s))
     metadata = Metadata(http=silence, url="http://192.0.2.1", patient=False)
     took = []
     for _ in range(2):
@@ -273,7 +287,7 @@ async def test_a_silent_network_is_waited_for_a_few_seconds_and_then_not_any_mor
             await metadata.known()
         took.append(asyncio.get_running_loop().time() - began_s)
 
-    assert took == [FIRST_S, CONNECT_S]
+    assert took == expected
 
 
 async def test_a_service_that_forgets_the_machine_is_taken_for_away(

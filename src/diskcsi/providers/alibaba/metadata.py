@@ -22,10 +22,10 @@ PAUSE_S: Final = 1.0
 """It throttles, and is not up yet in a machine's first seconds."""
 
 FIRST_TRIES: Final = 3
-FIRST_S: Final = 5.0
+FIRST_S: Final = 6.0
 """So much patience it gets once where others could tell as much: it comes up a moment after kubelet,
-and a label or a setting may be another machine's. Longer, and pods would wait for a node that never
-had a metadata service."""
+and a label or a setting may be another machine's. Three tries in silence are five seconds, the rest
+is for its answers; with more of it, pods would wait for a node that never had such a service."""
 
 FOUND: Final = 200
 ABSENT: Final = 404
