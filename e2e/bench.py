@@ -25,10 +25,11 @@ from e2e.cluster.shell import CommandFailed
 from e2e.floor import NAME as FLOOR
 from e2e.floor import instant_driver
 from e2e.starts import Parts
+from e2e.support import crowd
 from e2e.support.cloud import MockCloud
-from e2e.support.kube import Kube, is_ready
+from e2e.support.kube import Kube
 from e2e.support.machines import Machines
-from e2e.support.objects import DRIVER, claim, pod, storage_class
+from e2e.support.objects import DRIVER, storage_class
 from e2e.support.waiting import wait_for
 
 PODS: Final = 50
@@ -37,8 +38,8 @@ LATENCY_S: Final = 0.5
 
 NAME: Final = "e2e-bench"
 RESULT: Final = ROOT / "build" / "bench-e2e.json"
-RUNNING_S: Final = 400
-"""For all pods to run, or to go."""
+GONE_S: Final = 400
+"""For all pods, volumes and attachments to go."""
 
 MB: Final = 1_000_000
 
@@ -117,21 +118,16 @@ class Bench:
         ]  # fmt: skip
 
     def _crowd(self, *, of: str, driver: str) -> Crowd:
-        names = [f"member-{number}" for number in range(PODS)]
-        claims = [claim(name, of=of) for name in names]
-        pods = [pod(name, claims={name: "/data"}) for name in names]
-        for one in pods:
-            one["spec"]["terminationGracePeriodSeconds"] = 0
         since, began_s = self._cloud.last_call(), time.monotonic()
-        self._kube.apply(*claims, *pods)
-        wait_for(self._all_run, what="all pods run", timeout_s=RUNNING_S)
+        crowd.begin(self._kube, PODS, of=of)
+        crowd.wait_running(self._kube, PODS)
         came_s = time.monotonic() - began_s
         nodes = Counter(one["spec"]["nodeName"] for one in self._kube.list("pods"))
         memory = {part: self._parts.memory_mib(part) for part in ("controller", "node")}
         began_s = time.monotonic()
         self._kube.delete("pod", "--all", wait=False)
         self._kube.delete("pvc", "--all", wait=False)
-        wait_for(lambda: self._all_gone(driver), what="all is gone", timeout_s=RUNNING_S)
+        wait_for(lambda: self._all_gone(driver), what="all is gone", timeout_s=GONE_S)
         went_s = time.monotonic() - began_s
         calls = self._cloud.calls(since=since)
         actions = Counter(str(call["action"]) for call in calls)
@@ -144,9 +140,6 @@ class Bench:
             came_s=came_s, went_s=went_s, most=max(nodes.values()),
             calls=len(calls), memory_mib=memory,
         )  # fmt: skip
-
-    def _all_run(self) -> bool:
-        return sum(is_ready(one) for one in self._kube.list("pods")) == PODS
 
     def _all_gone(self, driver: str) -> bool:
         return not (
