@@ -12,16 +12,17 @@ from e2e.support.data import SUM, WRITE
 from e2e.support.kube import Kube
 from e2e.support.machines import Machines, Zones, loop_devices
 from e2e.support.objects import DRIVER, claim, pod
-from e2e.support.release import NAME, Install, driver_name
+from e2e.support.release import NAME, Install, driver_name, take_back
 
 SIDECARS = ("provisioner", "attacher", "resizer", "snapshotter")
 
 
 @pytest.fixture
 def directory(kube: Kube, machines: Machines, zones: Zones) -> Iterator[str]:
-    """A directory of one node for disks that are files; it is away at the end."""
+    """A directory of one node for disks that are files; no device is over them at the end."""
     path = f"/var/lib/{kube.namespace}"
     yield path
+    assert not [file for file in loop_devices().values() if file.startswith(path)]
     machines.run(zones.first, "rm", "-rf", path)
 
 
@@ -70,7 +71,7 @@ def let_it_make_devices(kube: Kube) -> None:
 
 
 def test_a_pod_has_volumes_of_two_providers_at_once(
-    kube: Kube, install: Install, machines: Machines, zones: Zones, directory: str
+    kube: Kube, machines: Machines, zones: Zones, directory: str, install: Install
 ) -> None:
     """A disk of the cloud and one of the provider `local`, each by a release and driver of its own.
 
@@ -95,9 +96,5 @@ def test_a_pod_has_volumes_of_two_providers_at_once(
     assert {path: kube.sh("both", SUM.replace("/data", path)) for path in wrote} == wrote
     files = kube.sh("both", "stat -c %d /data /local").split()
     assert len(set(files)) == len(files)
-    kube.delete("pod", "both")
-    volume = kube.get("pvc", "local")["spec"]["volumeName"]
-    kube.delete("pvc", "local")
-    kube.wait_gone("pv", volume)
-    assert not [file for file in loop_devices().values() if "/store/disks/" in file]
+    take_back(kube)
     assert machines.run(zones.first, "ls", f"{directory}/store/disks").split() == []

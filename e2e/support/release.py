@@ -15,12 +15,16 @@ import yaml
 
 from e2e.cluster.place import ROOT, Place
 from e2e.support.kube import Kube
+from e2e.support.waiting import wait_for
 
 CHART: Final = ROOT / "k8s" / "chart" / "diskcsi"
 VALUES: Final = ROOT / "e2e" / "cluster" / "values" / "diskcsi.yaml"
 SECRET: Final = "e2e-key"  # noqa: S105 - an object's name
 NAME: Final = "second"
 """Of the release, and what the names of its objects begin with."""
+
+NOT_THE_RELEASE: Final = "!app.kubernetes.io/name"
+"""By their labels, what the scenario made itself."""
 
 FIRST_PORT: Final = 11300
 PORTS: Final = 4000
@@ -83,5 +87,24 @@ def installing(*, kube: Kube, place: Place, image_tag: str, directory: Path) -> 
 
     try:
         yield call
+        take_back(kube)
     finally:
         helm("uninstall", NAME, "--ignore-not-found", "--wait", "--timeout", "120s")
+
+
+def take_back(kube: Kube) -> None:
+    """Delete the namespace's claims and the pods that use them while their driver still runs.
+
+    Nobody else would detach and delete its volumes, nor end a pod that has one.
+    """
+    kube.run("delete", "pod,pvc", f"--selector={NOT_THE_RELEASE}", timeout_s=300)
+    driver = driver_name(kube.namespace)
+
+    def left() -> list[str]:
+        return [
+            one["metadata"]["name"]
+            for one in kube.list("pv")
+            if one["spec"].get("csi", {}).get("driver") == driver
+        ]
+
+    wait_for(lambda: not left(), what=f"no volume of {driver} is left", instead=left)
