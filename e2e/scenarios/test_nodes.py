@@ -18,7 +18,7 @@ TAINT = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
 ELSEWHERE_S = 60
 """From the taint to the pod running on another node with its data."""
 
-HELD_S = 15
+HELD_S = 10
 """For which a frozen node is seen to keep its disk: several polls and retries of everybody."""
 
 
