@@ -91,6 +91,13 @@ class Kind:
             "--kubeconfig", self._place.kubeconfig, "--wait", "300s", "--image", image,
         )  # fmt: skip
 
+    def make_known(self) -> None:
+        """Write the kubeconfig of a cluster that is there: another working copy may have made it."""
+        self._shell.run(
+            self._program, "export", "kubeconfig", "--name", CLUSTER,
+            "--kubeconfig", self._place.kubeconfig,
+        )  # fmt: skip
+
     def load(self, *images: str) -> None:
         """Give the nodes images that docker has, unless they have them."""
         first = self.nodes()[0]

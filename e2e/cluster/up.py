@@ -58,7 +58,9 @@ class Cluster:
         if cluster.exists() and not cluster.is_made_of(image):
             with self._steps.step("the cluster that is there has another node image: delete it"):
                 cluster.delete()
-        if not cluster.exists():
+        if cluster.exists():
+            cluster.make_known()
+        else:
             with self._steps.step("kind cluster: one control plane, three workers, two zones"):
                 cluster.create(image=image, own_network=own)
         with self._steps.step("load the driver's and the cloud's image"):

@@ -129,3 +129,47 @@ async def test_askers_see_a_cancellation_when_the_application_ends() -> None:
     assert asker is not None
     with pytest.raises(asyncio.CancelledError):
         await asker
+
+
+async def test_a_call_that_is_made_anyway_carries_those_who_wait(tasks: TaskGroup) -> None:
+    """They get their answers early, and the call that was put off for them is not made."""
+    remote = Remote()
+    remote.answers = {"a": "A", "b": "B", "c": "C"}
+    one = batcher(remote, tasks)
+    await one.get("a")
+    waiting = tasks.create_task(one.get("b"))
+    await asyncio.sleep(0.1)
+    assert await one.carry(["c"]) == {"b": "B", "c": "C"}
+    assert await waiting == "B"
+    await asyncio.sleep(10)
+    assert [keys for _, keys in remote.calls] == [("a",), ("c", "b")]
+
+
+async def test_a_call_without_room_leaves_those_who_wait_to_their_own(tasks: TaskGroup) -> None:
+    """No call carries more keys than the remote side takes."""
+    remote = Remote()
+    one = batcher(remote, tasks, max_entries=2)
+    await one.get("a")
+    waiting = tasks.create_task(one.get("b"))
+    await asyncio.sleep(0.1)
+    await one.carry(["c", "d"])
+    await waiting
+    assert [keys for _, keys in remote.calls] == [("a",), ("c", "d"), ("b",)]
+
+
+async def test_a_carrying_call_that_fails_tells_its_maker_and_its_riders(tasks: TaskGroup) -> None:
+    """Nobody waits for an answer that never comes."""
+    remote = Remote()
+    one = batcher(remote, tasks)
+    await one.get("a")
+    remote.failure = PermissionError("no")
+    waiting = tasks.create_task(_refused(one, "b"))
+    await asyncio.sleep(0.1)
+    with pytest.raises(PermissionError):
+        await one.carry(["c"])
+    await waiting
+
+
+async def _refused(one: Batcher[str, str], key: str) -> None:
+    with pytest.raises(PermissionError):
+        await one.get(key)

@@ -62,3 +62,11 @@ def test_clusters_of_other_names_stay(tmp_path: Path) -> None:
     """Only the network, which is ours by its name, is taken away."""
     kind_with(tmp_path, cluster="diskcsi", network="kind").delete()
     assert "delete cluster" not in told(tmp_path)
+
+
+def test_a_cluster_of_another_working_copy_is_made_known_to_this_one(tmp_path: Path) -> None:
+    """The kubeconfig is written anew, whatever it had before."""
+    kind_with(tmp_path, network=NETWORK).make_known()
+    assert f"export kubeconfig --name {CLUSTER} --kubeconfig {tmp_path}/kubeconfig" in told(
+        tmp_path
+    )

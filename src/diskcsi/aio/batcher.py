@@ -1,7 +1,8 @@
 """Reads of single keys, coalesced into calls that carry many.
 
 Whoever asks while nothing runs is served at once; under load the calls are spaced, and each
-carries everyone who came meanwhile. A read that began before somebody asked never serves them.
+carries everyone who came meanwhile, as does a call that is made anyway. A read that began before
+somebody asked never serves them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future, TaskGroup
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
+from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -57,20 +59,43 @@ class Batcher(Generic[Key, Result]):
                 self._timer = loop.call_at(due_s, self._flush)
         return await asyncio.shield(future)
 
+    async def carry(self, keys: Collection[Key]) -> Mapping[Key, Result | Exception]:
+        """The results of a call for `keys`, which is made anyway: those who wait ride along.
+
+        Raises what `fetch` raises; the riders are told it too.
+        """
+        riders = self._taken(room=self._max_entries - len(keys))
+        return await self._fetched([*keys, *(key for key in riders if key not in keys)], riders)
+
     def _flush(self) -> None:
+        batch = self._taken(room=self._max_entries)
+        self._tasks.create_task(self._serve(batch), name="batch")
+
+    def _taken(self, *, room: int) -> Mapping[Key, Future[Result | None]]:
+        """Those who wait, as far as a call has room for them; its time is noted."""
+        self._last_begin_s = asyncio.get_running_loop().time()
+        if len(self._waiting) > room:
+            return {}
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         batch, self._waiting = self._waiting, {}
-        self._last_begin_s = asyncio.get_running_loop().time()
-        self._tasks.create_task(self._serve(batch), name="batch")
+        return batch
 
     async def _serve(self, batch: Mapping[Key, Future[Result | None]]) -> None:
-        results: Mapping[Key, Result | Exception]
+        with suppress(Exception):  # it goes to the askers, never to the group
+            await self._fetched(tuple(batch), batch)
+
+    async def _fetched(
+        self, keys: Collection[Key], batch: Mapping[Key, Future[Result | None]]
+    ) -> Mapping[Key, Result | Exception]:
+        """The results by key; whoever of the batch asked is told theirs, or why there is none."""
         try:
-            results = await self._fetch(tuple(batch))
-        except Exception as failure:  # noqa: BLE001 - it goes to the askers, never to the group
-            results = dict.fromkeys(batch, failure)
+            results = await self._fetch(keys)
+        except Exception as failure:
+            for future in batch.values():
+                future.set_exception(failure)
+            raise
         except BaseException:  # shutdown: the askers see a cancellation
             for future in batch.values():
                 future.cancel()
@@ -81,6 +106,7 @@ class Batcher(Generic[Key, Result]):
                 future.set_exception(result)
             else:
                 future.set_result(result)
+        return results
 
 
 def _look(future: Future[Result | None]) -> None:

@@ -45,7 +45,7 @@ class DiskReader:
             fetch=self._fetch_snapshots, tasks=tasks, max_entries=cloud.read_batch
         )
         self._waiter: Waiter[VolumeId, Disk] = Waiter(
-            look=self._fetch,
+            look=self._batcher.carry,
             tasks=tasks,
             transient=(Throttled, Unreachable, UnknownOutcome, TimeoutError),
             random=random,
