@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from e2e.cluster import modules
+from e2e.cluster import modules, node_image
 from e2e.cluster.modules import Programs
 from e2e.cluster.place import CLUSTER, NETWORK, Place
 from e2e.cluster.shell import CommandFailed, Shell
@@ -64,11 +64,11 @@ class Kind:
         """The containers of the cluster."""
         return self._shell.run(self._program, "get", "nodes", "--name", CLUSTER).split()
 
-    def is_made_of(self, image: str) -> bool:
-        """Whether the cluster's nodes are of this image."""
-        node = self.nodes()[0]
-        told = self._shell.run("docker", "inspect", "--format", "{{.Config.Image}}", node)
-        return told.strip() == image
+    def image(self) -> str:
+        """The name of the image that the nodes are made of."""
+        return self._shell.run(
+            "docker", "inspect", "--format", "{{.Config.Image}}", self.nodes()[0]
+        ).strip()
 
     def create(self, *, image: str, own_network: bool) -> None:
         """Make the cluster and wait until its nodes are Ready.
@@ -122,16 +122,39 @@ class Kind:
             self._shell.run("docker", "network", "rm", NETWORK)
 
 
-def published_image(shell: Shell, go: str) -> str:
-    """The node image that this version of kind was published with, pulled; empty when it can't be.
+def refuse_other_image(*, there: str, wanted: str) -> None:
+    """See that the cluster that is there, if any, need not go.
+
+    Raises:
+        CommandFailed: its nodes are of another image; it is a person's to delete it, with all that
+            is in it.
+    """
+    if there not in ("", wanted):
+        raise CommandFailed(
+            f"the cluster that is there is made of {there}, and what is wanted is {wanted}: it would"
+            " have to be deleted with all that is in it. Nothing was changed; run `make e2e-down`"
+            " first, if you can spare it"
+        )
+
+
+def published_image(shell: Shell, go: str, *, there: str) -> str:
+    """The node image that this version of kind was published with; empty when it can't be had.
 
     On cgroup v1 no kubelet starts that is newer than 1.34: the answer is empty there too.
+
+    Args:
+        there: the image of a cluster that exists. One that was made here stays the choice: whether
+            a registry answers today must not decide over a cluster.
     """
     if not Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        return ""
+    if there.startswith(node_image.REPOSITORY):
         return ""
     source = modules.directory_of("kind", "sigs.k8s.io/kind", shell=shell, go=go)
     text = (source / "pkg/apis/config/defaults/image.go").read_text()
     if (found := PUBLISHED.search(text)) is None:
         raise CommandFailed(f"no node image is named in {source}")
+    if shell.holds("docker", "image", "inspect", found[0]):
+        return found[0]
     pulled = shell.holds("docker", "pull", "--quiet", found[0], timeout_s=PULL_S)
-    return found[0] if pulled else ""
+    return found[0] if pulled or there == found[0] else ""

@@ -23,6 +23,9 @@ from e2e.cluster.shell import CommandFailed, Shell
 FILES: Final = Path(__file__).parent / "node"
 IMAGES: Final = Path(__file__).parent / "images"
 
+REPOSITORY: Final = "diskcsi-e2e/node"
+"""Of the images that are made here."""
+
 SUITE: Final = "bookworm"
 """Debian 12: the last whose containerd and systemd start on cgroup v1 as well."""
 
@@ -71,7 +74,7 @@ def ensure(*, place: Place, shell: Shell, programs: Programs) -> str:
     Raises:
         CommandFailed: a build failed, or this user may not build it.
     """
-    name = f"diskcsi-e2e/node:{_fingerprint(programs)}"
+    name = f"{REPOSITORY}:{_fingerprint(programs)}"
     if shell.holds("docker", "image", "inspect", name):
         return name
     root = _root(place, shell)

@@ -45,20 +45,19 @@ class Cluster:
         go = self._go()
         programs = self._programs(TOOLS, go)
         self._link(programs)
+        cluster = Kind(place=self._place, shell=self._shell, programs=programs)
+        there = cluster.image() if cluster.exists() else ""
         with self._steps.step("published node image"):
-            image = kind.published_image(self._shell, go)
+            image = kind.published_image(self._shell, go, there=there)
         own = not image
         if own:
             more = self._programs(OWN_NODE, go)
             programs = Programs(directories=(*programs.directories, *more.directories))
             with self._steps.step("node image of Debian packages and Go modules"):
                 image = node_image.ensure(place=self._place, shell=self._shell, programs=programs)
+        kind.refuse_other_image(there=there, wanted=image)
         tags = self._images()
-        cluster = Kind(place=self._place, shell=self._shell, programs=programs)
-        if cluster.exists() and not cluster.is_made_of(image):
-            with self._steps.step("the cluster that is there has another node image: delete it"):
-                cluster.delete()
-        if cluster.exists():
+        if there:
             cluster.make_known()
         else:
             with self._steps.step("kind cluster: one control plane, three workers, two zones"):
@@ -75,8 +74,12 @@ class Cluster:
         self._tell()
 
     def down(self) -> None:
-        """Take all of it away; what was built stays in the cache."""
-        if self._place.own_docker and not self._shell.holds("docker", "version"):
+        """Take all of it away; what was built stays in the cache, and reports and log stay.
+
+        Raises:
+            CommandFailed: a step failed; the message tells which command, and its last words.
+        """
+        if self._place.own_docker and self._place.docker_pid() is None:
             print("nothing runs")
             return
         programs = self._programs(("kind",), self._go())
@@ -84,7 +87,8 @@ class Cluster:
             Kind(place=self._place, shell=self._shell, programs=programs).delete()
         with self._steps.step("docker"):
             docker.stop(self._place, self._shell)
-        shutil.rmtree(self._place.work, ignore_errors=True)
+        self._place.kubeconfig.unlink(missing_ok=True)
+        shutil.rmtree(self._place.programs, ignore_errors=True)
 
     def programs(self, names: tuple[str, ...]) -> tuple[Path, ...]:
         """The directories with the programs of modules; built unless the cache has them."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster.kind import Kind
+from e2e.cluster.kind import Kind, refuse_other_image
 from e2e.cluster.modules import Programs
 from e2e.cluster.place import CLUSTER, NETWORK, Place
 from e2e.cluster.shell import CommandFailed, Shell
@@ -70,3 +70,15 @@ def test_a_cluster_of_another_working_copy_is_made_known_to_this_one(tmp_path: P
     assert f"export kubeconfig --name {CLUSTER} --kubeconfig {tmp_path}/kubeconfig" in told(
         tmp_path
     )
+
+
+def test_a_cluster_of_another_node_image_is_not_replaced_unasked() -> None:
+    """Whether a registry answers today must not decide over what somebody has in a cluster."""
+    with pytest.raises(CommandFailed, match="Nothing was changed; run `make e2e-down` first"):
+        refuse_other_image(there="kindest/node:v1.34.0", wanted="diskcsi-e2e/node:0123")
+
+
+@pytest.mark.parametrize("there", ["", "diskcsi-e2e/node:0123"])
+def test_no_cluster_or_one_of_the_same_image_is_fine(there: str) -> None:
+    """It is made, or brought up to date."""
+    refuse_other_image(there=there, wanted="diskcsi-e2e/node:0123")
