@@ -20,8 +20,8 @@ from diskcsi.aio.rhythm import Rhythm
 Key = TypeVar("Key", bound=Hashable)
 State = TypeVar("State")
 
-SHORTEST_GAP_S: Final = 0.1
-"""Between the begins of two looks: at most ten calls a second, whatever waits."""
+SHORTEST_GAP_S: Final = 0.2
+"""Between the begins of two looks: at most five calls a second, whatever waits."""
 
 LONGEST_GAP_S: Final = 2.0
 """Between looks while the remote side refuses them. One look serves all who wait, so half a call a
