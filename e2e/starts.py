@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from e2e.support.kube import Kube, Object, is_ready
+from e2e.support.kube import Kube, Object
 from e2e.support.machines import Machines
-from e2e.support.waiting import wait_for
+from e2e.support.waiting import NotSeen, wait_for
 
 FIND_DRIVER: Final = (
     "for p in /proc/[0-9]*; do"
@@ -19,6 +19,10 @@ FIND_DRIVER: Final = (
     " done; true"
 )
 """Its main process: the interpreter that runs the command."""
+
+SELECTOR: Final = "app.kubernetes.io/name=diskcsi,app.kubernetes.io/component="
+START_S: Final = 120
+"""For a new pod to come and be of use."""
 
 CONTAINER: Final = "diskcsi"
 
@@ -47,31 +51,55 @@ class Parts:
 
     def node_registered_s(self) -> float:
         """From the start of a node plug-in until kubelet told it that it is registered."""
-        return self._start_s("node", self._registered)
+        former = self._end_one("node")
+
+        def look() -> tuple[float, Object] | None:
+            for one in self._pods("node"):
+                if one["metadata"]["name"] not in former and (when_s := self._registered(one)):
+                    return when_s, one
+            return None
+
+        when_s, pod = wait_for(look, what="a new node plug-in is registered")
+        return when_s - self._began_s(pod, "node")
 
     def controller_ready_s(self) -> float:
         """From the start of a controller until kubelet counts its container as ready."""
-        return self._start_s("controller", _container_ready)
+        return self._controller_s(f'.status.containerStatuses[?(@.name=="{CONTAINER}")].ready')
 
     def controller_pod_ready_s(self) -> float:
         """The same until its pod is: its sidecars' own starts are in it."""
-        return self._start_s("controller", lambda pod: time.time() if is_ready(pod) else 0.0)
+        return self._controller_s('.status.conditions[?(@.type=="Ready")].status')
 
-    def _start_s(self, part: str, reached: Callable[[Object], float]) -> float:
-        """Seconds from the start of a new pod's main process until it has reached its goal."""
-        selector = f"app.kubernetes.io/name=diskcsi,app.kubernetes.io/component={part}"
-        before = self._driver.list("pods", selector=selector)
-        named = {one["metadata"]["name"] for one in before}
-        self._driver.delete("pod", before[0]["metadata"]["name"])
+    def _controller_s(self, path: str) -> float:
+        """From the start of a new controller until this of its pod is true.
 
-        def look() -> tuple[float, str] | None:
-            for one in self._driver.list("pods", selector=selector):
-                if one["metadata"]["name"] not in named and (when := reached(one)):
-                    return when, str(one["spec"]["nodeName"])
-            return None
+        It is watched: a look now and then would add the time between two looks.
+        """
+        watch = self._driver.start(
+            "get", "pods", f"--selector={SELECTOR}controller", "--watch",
+            f"--request-timeout={START_S}s",
+            f"--output=jsonpath={{.metadata.name}} {{{path}}}{{'\\n'}}",
+        )  # fmt: skip
+        former = self._end_one("controller")
+        try:
+            for line in watch.stdout or ():
+                name, _, told = line.strip().partition(" ")
+                if name not in former and told.lower() == "true":
+                    when_s = time.time()
+                    return when_s - self._began_s(self._driver.get("pod", name), "controller")
+        finally:
+            watch.terminate()
+            watch.wait()
+        raise NotSeen(f"no new controller is ready after {START_S} s")
 
-        when_s, node = wait_for(look, what=f"a new {part} is of use")
-        return when_s - max(self._began_s(node, one) for one in self._processes(node, part))
+    def _end_one(self, part: str) -> set[str]:
+        """Delete one pod of a part; the names of all that are there now."""
+        names = [str(one["metadata"]["name"]) for one in self._pods(part)]
+        self._driver.delete("pod", names[0], wait=False)
+        return set(names)
+
+    def _pods(self, part: str) -> Sequence[Object]:
+        return self._driver.list("pods", selector=f"{SELECTOR}{part}")
 
     def _registered(self, pod: Object) -> float:
         """When kubelet told the driver so, by the driver's log; 0 while it did not."""
@@ -84,16 +112,13 @@ class Parts:
     def _processes(self, node: str, part: str) -> list[str]:
         return self._machines.run(node, "sh", "-c", FIND_DRIVER.format(part=part)).split()
 
-    def _began_s(self, node: str, process: str) -> float:
-        """When a process began, in seconds since the epoch."""
-        fields = self._machines.run(node, "cat", f"/proc/{process}/stat").rpartition(")")[2].split()
+    def _began_s(self, pod: Object, part: str) -> float:
+        """When the youngest process of a part began on the pod's node, in seconds since the epoch."""
+        node = pod["spec"]["nodeName"]
         ticks = int(self._machines.run(node, "getconf", "CLK_TCK"))
         boot_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-        return boot_s + int(fields[19]) / ticks
-
-
-def _container_ready(pod: Object) -> float:
-    """Now, if the driver's own container is ready; 0 while it is not."""
-    told = pod["status"].get("containerStatuses", [])
-    ready = any(one["name"] == CONTAINER and one["ready"] for one in told)
-    return time.time() if ready else 0.0
+        stats = [
+            self._machines.run(node, "cat", f"/proc/{process}/stat").rpartition(")")[2].split()
+            for process in self._processes(node, part)
+        ]
+        return boot_s + max(int(fields[19]) for fields in stats) / ticks
