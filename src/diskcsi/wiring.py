@@ -141,6 +141,7 @@ def _registrar(
         registration=registration,
         tasks=tasks,
         look=node.informer.look,
+        staged=node.informer.staged,
     )
 
 

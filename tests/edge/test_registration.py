@@ -20,7 +20,7 @@ from diskcsi._proto import pluginregistration as wire
 from diskcsi.edge.registration import Registrar, Registration, RegistrationService, registering
 from diskcsi.edge.server import bound, closed
 from diskcsi.model.errors import Unreachable
-from diskcsi.model.ids import NodeId
+from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.node.requests import Info
 from tests.edge.conftest import Log
 from tests.edge.sockets import until
@@ -30,6 +30,7 @@ ENDPOINT = Path("/plugins/d.example.com/csi.sock")
 
 
 ONE = Info(node_id=NodeId("i-1"), segments={"zone": "z1"}, max_volumes=8)
+OTHER = replace(ONE, node_id=NodeId("i-2"))
 
 
 class Node:
@@ -40,6 +41,11 @@ class Node:
         self.error: Exception | None = None
         self.answered: Info | None = None
         self.looks = 0
+        self.volumes: set[VolumeId] = set()
+
+    async def staged(self) -> set[VolumeId]:
+        """The volumes on it."""
+        return self.volumes
 
     async def look(self) -> Info:
         """What kubelet would be told."""
@@ -132,6 +138,7 @@ async def offering(
     async with asyncio.TaskGroup() as tasks:
         registrar = Registrar(
             service=service, registration=registration, tasks=tasks, look=node.look,
+            staged=node.staged,
             look_s=0.001, first_pause_s=first_pause_s, identity_look_s=0.001,
             listen=listen, close=close,
         )  # fmt: skip
@@ -315,23 +322,41 @@ async def test_once_the_node_is_known_it_registers_without_a_restart(tmp_path: P
         assert offered.registration.registered
 
 
-@pytest.mark.parametrize(
-    "other",
-    [replace(ONE, node_id=NodeId("i-2")), replace(ONE, segments={"zone": "z2"})],
-    ids=["id", "place"],
-)
-async def test_a_node_that_is_another_one_is_registered_anew_at_once(
-    tmp_path: Path, other: Info
-) -> None:
+async def test_a_node_that_has_another_id_is_registered_anew(tmp_path: Path) -> None:
     """Kubelet keeps who it was told until the socket goes and comes."""
     async with offering(tmp_path, first_pause_s=3600) as offered:
         await offered.tell()
         async with offered.replaced():
-            offered.node.now = other
+            offered.node.now = OTHER
         assert not offered.registration.registered
         await offered.tell()
         await offered.node.looked()
         assert offered.registration.registered
+
+
+async def test_looks_that_disagree_unregister_nobody(tmp_path: Path) -> None:
+    """One slip of whoever tells must not take the driver from its pods."""
+    registration = Registration(path=tmp_path / "s", answered=lambda: ONE)
+    registration.told(registered=True, words="")
+    for seen in (OTHER, OTHER, ONE, OTHER, replace(ONE, node_id=NodeId("i-3")), OTHER, OTHER):
+        registration.seen(seen, has_volumes=False)
+    assert registration.registered
+    registration.seen(OTHER, has_volumes=False)
+    assert not registration.registered
+
+
+async def test_a_node_with_volumes_stays_until_they_are_gone(tmp_path: Path, log: Log) -> None:
+    """Who else would unmount them; the log tells it once."""
+    async with offering(tmp_path) as offered:
+        await offered.tell()
+        offered.node.volumes, offered.node.now = {VolumeId("d-1")}, OTHER
+        for _ in range(3):
+            await offered.node.looked()
+        assert offered.registration.registered
+        async with offered.replaced():
+            offered.node.volumes = set()
+    (line,) = [line for line in log.lines if line["level"] == "error"]
+    assert (line["known_as"], line["now"]) == (ONE.node_id, OTHER.node_id)
 
 
 async def test_what_kubelet_asks_after_its_registration_makes_it_know_no_other_node(
@@ -349,8 +374,9 @@ async def test_what_kubelet_asks_after_its_registration_makes_it_know_no_other_n
     [
         lambda node: setattr(node, "error", Unreachable("away for a while")),
         lambda node: setattr(node, "now", replace(ONE, max_volumes=7)),
+        lambda node: setattr(node, "now", replace(ONE, segments={"zone": "z2"})),
     ],
-    ids=["source-away", "other-limit"],
+    ids=["source-away", "other-limit", "other-place"],
 )
 async def test_a_node_that_is_the_same_as_far_as_is_known_stays_registered(
     tmp_path: Path, happens: Callable[[Node], None]

@@ -6,17 +6,19 @@ socket by itself (kubelet's plug-in registration, version 1). Only a socket that
 ask again. So one that was lost is made anew, and after a refusal it is made anew as well, each time
 later.
 
-It is made anew, too, when the node turns out to be another one than kubelet was told. A socket that
+It is made anew, too, when the node turns out to have another id than kubelet was told. A socket that
 goes lets kubelet take the driver out of CSINode, where an entry's node id can't be changed; one that
-comes puts it in again. On the Node object kubelet only adds labels: a label that tells of another
-place makes it refuse, until a person takes the label away.
+comes puts it in again. Meanwhile no pod with a volume starts or ends there, and a kubelet that refuses
+leaves it so: several looks have to agree, and a node that has volumes stays. One in another place under
+the same id stays as well. On the Node object kubelet only adds labels: it would refuse a place that
+contradicts one, until a person takes the label away.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +32,7 @@ from diskcsi.aio.backoff import backoff
 from diskcsi.edge.server import bound, closed
 from diskcsi.edge.wire import CheckedCodec
 from diskcsi.model.errors import Unreachable
+from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.node.requests import Info
 from diskcsi.telemetry.logging import logger
 
@@ -44,6 +47,9 @@ for the driver can wait a second."""
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 """Between two attempts; kubelet itself waits up to two minutes after refusing several times."""
+
+LOOKS_THAT_AGREE: Final = 3
+"""In a row, before a node that serves leaves kubelet: one may be a slip of whoever tells."""
 
 IDENTITY_LOOK_S: Final = 60.0
 """The longest time between two looks at who the node is, and the shortest is half of it. A machine is
@@ -90,6 +96,8 @@ class Registration:
         self._answered = answered
         self._refusal = refusal
         self._known_as: Info | None = None
+        self._other: NodeId | None = None
+        self._looks = 0
         self._hindrance = ""
         self.reason = "the driver's own start has not come so far"
 
@@ -137,13 +145,28 @@ class Registration:
             )
         self.changed.set()
 
-    def seen(self, node: Info) -> None:
-        """Who the node is now: where kubelet knows it as another one, it has to ask again."""
-        if self.registered and self._known_as and not node.is_same_node_as(self._known_as):
-            self.reason = (
-                f"kubelet knows this node as {self._known_as.node_id}, and it is {node.node_id} or in"
-                " another place now"
-            )
+    def seen(self, node: Info, *, has_volumes: bool) -> None:
+        """Who the node is now: where looks agree that it has another id, kubelet has to ask again.
+
+        Args:
+            has_volumes: whether some are staged here; then the driver stays, to unstage them.
+        """
+        known_as = self._known_as
+        if not self.registered or known_as is None or node.node_id == known_as.node_id:
+            self._other = None
+            return
+        self._looks = self._looks + 1 if node.node_id == self._other else 1
+        self._other = node.node_id
+        if has_volumes:
+            if self._looks == LOOKS_THAT_AGREE:
+                logger().error(
+                    "this node is another one than kubelet knows, and has volumes: it stays"
+                    " registered until they are gone",
+                    known_as=known_as.node_id, now=node.node_id,
+                    hint="see which machine their disks are attached to, and drain this node",
+                )  # fmt: skip
+        elif self._looks >= LOOKS_THAT_AGREE:
+            self.reason = f"kubelet knows this node as {known_as.node_id}, and it is {node.node_id}"
             self.changed.set()
 
 
@@ -181,6 +204,7 @@ class Registrar:
     Attributes:
         tasks: the owner of what runs beside the caller.
         look: who this node is, as kubelet would be told; raises while the driver can't tell.
+        staged: the volumes that are staged here.
         look_s: seconds between two looks at the socket.
         identity_look_s: seconds between two looks at who the node is, at most; half, at least.
         first_pause_s: seconds before the second attempt; each later pause is twice as long.
@@ -192,6 +216,7 @@ class Registrar:
     registration: Registration
     tasks: asyncio.TaskGroup
     look: Callable[[], Awaitable[Info]]
+    staged: Callable[[], Awaitable[Collection[VolumeId]]]
     random: Random = field(default_factory=Random)
     look_s: float = LOOK_S
     identity_look_s: float = IDENTITY_LOOK_S
@@ -217,7 +242,8 @@ class Registrar:
             await asyncio.sleep(self.identity_look_s * self.random.uniform(0.5, 1.0))
             if self.registration.registered:
                 with suppress(Exception):  # readiness tells; who can't be asked is no other one
-                    self.registration.seen(await self.look())
+                    node = await self.look()
+                    self.registration.seen(node, has_volumes=bool(await self.staged()))
 
     def _attempts(self) -> AsyncIterator[int]:
         return backoff(first_s=self.first_pause_s, max_s=LONGEST_PAUSE_S, random=self.random)

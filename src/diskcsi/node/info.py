@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
 
 from diskcsi.model.ids import VolumeId
 from diskcsi.model.topology import Segments
@@ -11,6 +12,11 @@ from diskcsi.node.requests import Info
 from diskcsi.ports.host import BlockDevices, KubeletRecords, Mounts
 from diskcsi.ports.node_facts import NodeFacts, NodeFactsSource
 from diskcsi.telemetry.logging import logger
+
+STAYS_HINT: Final = (
+    "it stays registered as it was, since kubelet changes no label that it has written: correct what"
+    " tells the place, or take the old labels away and restart this pod"
+)
 
 
 class NodeInformer:
@@ -67,6 +73,10 @@ class NodeInformer:
             max_volumes=self._max_volumes or await self._limit(facts),
         )
 
+    async def staged(self) -> Collection[VolumeId]:
+        """The volumes that are staged here, by kubelet's records."""
+        return await self._records.staged()
+
     def _tell(self, facts: NodeFacts) -> None:
         """Log who this node is, and by whom, when that is new."""
         former, self._told = self._told, facts
@@ -76,9 +86,12 @@ class NodeInformer:
             **({"not_used": facts.passed_over} if facts.passed_over else {}),
         }  # fmt: skip
         if former is not None and _place(former) != _place(facts):
+            another = former.node_id != facts.node_id
             logger().warning(
-                "this node is another one now", **told, former_instance=former.node_id,
-                former_zone=former.zone, former_region=former.region,
+                "this node is another one now" if another else "this node is in another place now",
+                **told, former_instance=former.node_id, former_zone=former.zone,
+                former_region=former.region,
+                **({} if another else {"hint": STAYS_HINT}),
             )  # fmt: skip
         elif former is None or former.source != facts.source:
             logger().info("this node is known", **told)
