@@ -78,20 +78,54 @@ def test_a_secret_among_the_drivers_own_settings_is_refused_as_well(helm: Helm, 
         helm.render(values=REGION | {"driver": {"settings": {name: f"http://{CANARY}"}}})
 
 
+def of_folder(**provider: object) -> dict[str, object]:
+    """Values for a provider that the chart doesn't know."""
+    return {"provider": {"name": "folder", **provider}, "driverName": "folder.example.org"}
+
+
+@pytest.mark.k8s
+@pytest.mark.parametrize("name", ["http_headers", "token_file", "keyboard"])
+def test_of_a_provider_that_the_chart_does_not_know_other_names_pass(helm: Helm, name: str) -> None:
+    """They are for the provider to say."""
+    values = of_folder(settings={name: "value"})
+    assert config(helm.render(values=values)) == {"folder": {name: "value"}}
+
+
+@pytest.mark.k8s
+@pytest.mark.parametrize("name", ["api_token", "api_key", "secret_key", "credentials", "auth"])
+def test_of_a_provider_that_the_chart_does_not_know_names_tell(helm: Helm, name: str) -> None:
+    """A key by its name is refused, unless it is listed as none."""
+    values = of_folder(settings={name: "value"})
+    with pytest.raises(Refused, match=r"by controller\.envFrom, from a Secret.*publicSettings"):
+        helm.render(values=values)
+    listed = of_folder(settings={name: "value"}, publicSettings=[name])
+    assert config(helm.render(values=listed)) == {"folder": {name: "value"}}
+
+
 @pytest.mark.k8s
 @pytest.mark.parametrize(
-    ("name", "public"), [("http_headers", True), ("token_file", True), ("api_token", False)]
+    "values",
+    [
+        {"controller": {"env": [{"name": "DISKCSI_PROXY", "value": f"http://{CANARY}:1"}]}},
+        {"controller": {"env": [{"name": "ACCESS_KEY_SECRET", "value": "canary"}]}},
+        {"controller": {"args": [f"--proxy=http://{CANARY}:1"]}},
+        {"node": {"args": [f"--proxy=http://{CANARY}:1"]}},
+    ],
+    ids=["proxy-variable", "secret-variable", "controller-flag", "node-flag"],
 )
-def test_of_a_provider_that_the_chart_does_not_know_names_tell(
-    helm: Helm, name: str, *, public: bool
+def test_what_may_be_read_with_the_pod_holds_no_secret(
+    helm: Helm, values: dict[str, object]
 ) -> None:
-    """A password by its name is refused; the rest is for the provider to say."""
-    values = {
-        "provider": {"name": "folder", "settings": {name: "value"}},
-        "driverName": "folder.example.org",
-    }
-    if public:
-        assert config(helm.render(values=values)) == {"folder": {name: "value"}}
-    else:
-        with pytest.raises(Refused, match=r"by controller\.envFrom, from a Secret"):
-            helm.render(values=values)
+    """Flags and variables with a value of their own stand in the pod's description."""
+    with pytest.raises(Refused, match="from a Secret") as refused:
+        helm.render(values=REGION | values)
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.k8s
+def test_a_variable_from_a_secret_is_the_way(helm: Helm) -> None:
+    """Its value stands nowhere in the chart."""
+    from_secret = {"secretKeyRef": {"name": "mine", "key": "proxy"}}
+    variable = {"name": "DISKCSI_PROXY", "valueFrom": from_secret}
+    rendered = helm.render(values=REGION | {"controller": {"env": [variable]}})
+    assert variable in container(rendered.one("Deployment"), "diskcsi")["env"]

@@ -130,9 +130,17 @@
 {{- include "diskcsi.refuseVariables" (dict "where" "node.env" "all" (include "diskcsi.nodeEnv" .)) -}}
 {{- end -}}
 
+{{/* Whoever may read a pod or a ConfigMap reads its flags, variables and settings. */}}
+{{- define "diskcsi.refuseUserInfo" -}}
+{{- if regexMatch "://[^/@]*:[^/@]*@" (toString .text) -}}
+{{- fail (printf "%s has a URL with a password, and more people may read it than Secrets: give it by envFrom, or by valueFrom, from a Secret" .where) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "diskcsi.refuseFlags" -}}
 {{- $own := regexFindAll "(?m)^- --[a-z-]+" .own -1 -}}
 {{- range .args -}}
+{{- include "diskcsi.refuseUserInfo" (dict "where" $.where "text" .) -}}
 {{- $flag := printf "--%s" (splitList "=" . | first | trimAll "-") -}}
 {{- if has (printf "- %s" $flag) $own -}}
 {{- fail (printf "%s repeats %s, which the chart gives by another value: change that one" $.where $flag) -}}
@@ -148,5 +156,9 @@
 {{- fail (printf "%s repeats %s, which stands in it already or is given by another value of the chart" $.where $name) -}}
 {{- end -}}
 {{- $_ := set $seen $name true -}}
+{{- include "diskcsi.refuseUserInfo" (dict "where" (printf "%s: %s" $.where $name) "text" (get . "value")) -}}
+{{- if and (get . "value") (regexMatch "(^|_)(SECRET|PASSWORD|PASSPHRASE|TOKEN)(_|$)" $name) -}}
+{{- fail (printf "%s: %s may hold a secret, and whoever may read a pod may read its variables: give it by envFrom, or by valueFrom, from a Secret" $.where $name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
