@@ -20,6 +20,7 @@ MAY_WRITE = {
     ("checks", "test"): set(),
     ("checks", "e2e"): set(),
     ("release", "ready"): set(),
+    ("release", "scenarios"): set(),
     ("release", "packages"): {"id-token", "attestations"},
     ("release", "images"): {"packages", "id-token", "attestations"},
     ("release", "charts"): {"packages", "id-token", "attestations"},
@@ -120,15 +121,16 @@ def test_every_job_that_publishes_waits_for_an_approval() -> None:
 
 
 def test_a_release_starts_with_the_checks() -> None:
-    """Nothing is built, signed or published from a tag that they refuse."""
+    """Nothing is built, signed or published from a tag that they or the scenarios refuse."""
     jobs = _parsed(ROOT / ".github/workflows/release.yml")["jobs"]
     needs = {name: job.get("needs", []) for name, job in jobs.items()}
 
-    def reaches(name: str) -> bool:
+    def reaches(name: str, first: str) -> bool:
         before = [needs[name]] if isinstance(needs[name], str) else needs[name]
-        return name == "ready" or any(map(reaches, before))
+        return name == first or any(reaches(one, first) for one in before)
 
-    assert {name for name in jobs if not reaches(name)} == set()
+    assert {name for name in jobs if not reaches(name, "ready")} == set()
+    assert {name for name in jobs if not reaches(name, "scenarios")} == {"ready"}
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.name)
