@@ -55,6 +55,23 @@ async def proxy(request: web.Request) -> web.Response:
     return web.Response(status=502)
 
 
+async def throttled(request: web.Request) -> web.Response:
+    """As a real one that has no time."""
+    del request
+    return web.Response(status=429)
+
+
+async def starting(request: web.Request) -> web.Response:
+    """As a real one that isn't up yet."""
+    del request
+    return web.Response(status=503)
+
+
+async def without_tokens_yet(request: web.Request) -> web.Response:
+    """As a real one whose tokens aren't up yet."""
+    return web.Response(status=503 if request.method == "PUT" else 403)
+
+
 async def mock(request: web.Request) -> web.Response:
     """As the mock's server, with what it was asked for."""
     return web.Response(text=request.path)
@@ -76,12 +93,17 @@ async def answering(
         await runner.cleanup()
 
 
+async def no_pause(seconds: float) -> None:
+    """Go on at once."""
+    del seconds
+
+
 def look(service: Answer | None = None) -> None:
     """Look whether the address is free, where this service answers."""
 
     async def looked() -> None:
         async with answering(service) if service else contextlib.nullcontext():
-            await imds.prove_free(ADDRESS, PORT)
+            await imds.prove_free(ADDRESS, PORT, pause=no_pause)
 
     asyncio.run(looked())
 
@@ -132,6 +154,30 @@ def test_a_real_service_is_not_hidden(service: Answer) -> None:
         refused.value
     )
     assert '--metadata-address ""' in str(refused.value)
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("service", [throttled, starting, without_tokens_yet])
+@on_a_network_of_its_own
+def test_a_service_that_can_not_answer_now_is_not_hidden(service: Answer) -> None:
+    """It may be a real one that is busy or starting: to say nothing is not to be nothing."""
+    lead_elsewhere()
+    with pytest.raises(Unable, match=r"doesn't say what it is \(HTTP \d+\)"):
+        look(service)
+
+
+@pytest.mark.host
+@on_a_network_of_its_own
+def test_a_service_that_answers_at_last_is_found() -> None:
+    """Its first answers were no word on what it is."""
+    answers = [starting, throttled, real]
+
+    async def late(request: web.Request) -> web.Response:
+        return await answers.pop(0)(request)
+
+    lead_elsewhere()
+    with pytest.raises(Unable, match=f"says that this is instance {INSTANCE}"):
+        look(late)
 
 
 @pytest.mark.host

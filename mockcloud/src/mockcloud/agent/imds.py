@@ -10,6 +10,8 @@ import errno
 import logging
 import re
 import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, Never
 
 import aiohttp
@@ -35,15 +37,27 @@ TTL: Final = f"{TOKEN}-ttl-seconds"
 PASSED_ON: Final = (TOKEN, TTL, "X-Forwarded-For")
 FOUND: Final = 200
 DENIED: Final = (401, 403)
+PERHAPS_LATER: Final = (*DENIED, 429, 500, 503)
+"""A service's own words while it can't answer. Others are somebody else's, such as a proxy's that
+answers for every address (404), or finds no such host (502)."""
+
+PROOFS: Final = 3
+PROOF_PAUSE_S: Final = 2.0
 INSTANCE: Final = re.compile(r"[a-z]+-[0-9a-zA-Z]{8,64}")
 """The form of a machine's id. A proxy or a portal that answers in everybody's place has another."""
 
 
-async def prove_free(address: str, port: int) -> None:
+async def prove_free(
+    address: str, port: int, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> None:
     """See that no metadata service answers there, over whatever route leads there.
 
     An address of the loopback interface itself is a former agent's, which may be dead or still
-    ending: no real service is reached behind it.
+    ending: no real service is reached behind it. Whoever takes connections and won't say what he is
+    counts as a real one, which may be throttled or still starting.
+
+    Args:
+        pause: waits that many seconds; a test gives one that doesn't.
 
     Raises:
         Unable: one does; this is a machine of a cloud, and ours would hide it from all programs.
@@ -51,15 +65,25 @@ async def prove_free(address: str, port: int) -> None:
     if on_loopback(address):
         return
     timeout = aiohttp.ClientTimeout(total=ANSWER_S, sock_connect=CONNECT_S)
-    async with aiohttp.ClientSession(timeout=timeout) as http:
-        found = await _instance_at(http, f"http://{address}:{port}/latest")
-    if found:
-        raise Unable(
-            f"a metadata service answers at {address}:{port} already, and says that this is instance"
-            f" {found}: the mock's would hide it from everything on this machine; serve it where it"
-            f" hides nothing, with --metadata-address {HIDES_NOTHING} (agent.metadataAddress of the"
-            ' chart), or serve none, with --metadata-address ""'
-        )
+    for number in range(PROOFS):
+        if number:
+            await pause(PROOF_PAUSE_S)
+        async with aiohttp.ClientSession(timeout=timeout) as http:
+            found = await _found_at(http, f"http://{address}:{port}/latest")
+        if not found.who and not found.unsure:
+            return
+        if found.who:
+            break
+    what = (
+        f"says that this is instance {found.who}" if found.who
+        else f"doesn't say what it is ({found.unsure})"
+    )  # fmt: skip
+    raise Unable(
+        f"a metadata service answers at {address}:{port} already, and {what}: the mock's would hide"
+        f" it from everything on this machine; serve it where it hides nothing, with"
+        f" --metadata-address {HIDES_NOTHING} (agent.metadataAddress of the chart), or serve none,"
+        ' with --metadata-address ""'
+    )
 
 
 async def serve(
@@ -131,17 +155,29 @@ async def _bound(address: str, port: int, patience_s: float) -> socket.socket:
         await asyncio.sleep(TRY_S)
 
 
-async def _instance_at(http: aiohttp.ClientSession, base: str) -> str:
-    """Which machine a service says that this is; empty when there is none."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What is at an address: `who`, or why that can't be told; neither where there is no service."""
+
+    who: str = ""
+    unsure: str = ""
+
+
+async def _found_at(http: aiohttp.ClientSession, base: str) -> _Found:
     try:
         status, said = await _asked(http, "GET", f"{base}/meta-data/instance-id", {})
         if status in DENIED:  # it wants a token, which not every network lets through
-            _, token = await _asked(http, "PUT", f"{base}/api/token", {TTL: "60"})
-            headers = {TOKEN: token}
-            status, said = await _asked(http, "GET", f"{base}/meta-data/instance-id", headers)
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
-        return ""
-    return said if status == FOUND and INSTANCE.fullmatch(said) else ""
+            status, token = await _asked(http, "PUT", f"{base}/api/token", {TTL: "60"})
+            if status == FOUND:
+                headers = {TOKEN: token}
+                status, said = await _asked(http, "GET", f"{base}/meta-data/instance-id", headers)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        return _Found()
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        return _Found(unsure=str(error) or "it takes connections and is silent")
+    if status == FOUND and INSTANCE.fullmatch(said):
+        return _Found(who=said)
+    return _Found(unsure=f"HTTP {status}" if status in PERHAPS_LATER else "")
 
 
 async def _asked(
