@@ -108,10 +108,23 @@ def test_of_a_provider_that_the_chart_does_not_know_names_tell(helm: Helm, name:
     [
         {"controller": {"env": [{"name": "DISKCSI_PROXY", "value": f"http://{CANARY}:1"}]}},
         {"controller": {"env": [{"name": "ACCESS_KEY_SECRET", "value": "canary"}]}},
+        {"controller": {"env": [{"name": "DISKCSI_PROXY", "value": "http://canary@host:1"}]}},
+        {"controller": {"env": [{"name": "ECS_HEADERS", "value": "canary"}]}},
+        {"controller": {"args": ["--proxy=http://canary@host:1"]}},
+        {"controller": {"args": ["--access-key-secret=canary"]}},
         {"controller": {"args": [f"--proxy=http://{CANARY}:1"]}},
         {"node": {"args": [f"--proxy=http://{CANARY}:1"]}},
     ],
-    ids=["proxy-variable", "secret-variable", "controller-flag", "node-flag"],
+    ids=[
+        "proxy-variable",
+        "secret-variable",
+        "user-variable",
+        "headers-variable",
+        "user-flag",
+        "secret-flag",
+        "controller-flag",
+        "node-flag",
+    ],
 )
 def test_what_may_be_read_with_the_pod_holds_no_secret(
     helm: Helm, values: dict[str, object]

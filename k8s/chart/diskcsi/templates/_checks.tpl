@@ -132,7 +132,7 @@
 
 {{/* Whoever may read a pod or a ConfigMap reads its flags, variables and settings. */}}
 {{- define "diskcsi.refuseUserInfo" -}}
-{{- if regexMatch "://[^/@]*:[^/@]*@" (toString .text) -}}
+{{- if or (regexMatch "://[^/@]*:[^/@]*@" (toString .text)) (and (regexMatch "(?i)proxy" .where) (contains "@" (toString .text))) -}}
 {{- fail (printf "%s has a URL with a password, and more people may read it than Secrets: give it by envFrom, or by valueFrom, from a Secret" .where) -}}
 {{- end -}}
 {{- end -}}
@@ -140,7 +140,11 @@
 {{- define "diskcsi.refuseFlags" -}}
 {{- $own := regexFindAll "(?m)^- --[a-z-]+" .own -1 -}}
 {{- range .args -}}
-{{- include "diskcsi.refuseUserInfo" (dict "where" $.where "text" .) -}}
+{{- $name := splitList "=" . | first -}}
+{{- include "diskcsi.refuseUserInfo" (dict "where" (printf "%s: %s" $.where $name) "text" .) -}}
+{{- if and (regexMatch "-(secret|password|passphrase|token|headers)$" $name) (contains "=" .) -}}
+{{- fail (printf "%s: %s may hold a secret, and whoever may read a pod may read its flags: give it as a variable by envFrom, or by valueFrom, from a Secret" $.where $name) -}}
+{{- end -}}
 {{- $flag := printf "--%s" (splitList "=" . | first | trimAll "-") -}}
 {{- if has (printf "- %s" $flag) $own -}}
 {{- fail (printf "%s repeats %s, which the chart gives by another value: change that one" $.where $flag) -}}
@@ -157,7 +161,7 @@
 {{- end -}}
 {{- $_ := set $seen $name true -}}
 {{- include "diskcsi.refuseUserInfo" (dict "where" (printf "%s: %s" $.where $name) "text" (get . "value")) -}}
-{{- if and (get . "value") (regexMatch "(^|_)(SECRET|PASSWORD|PASSPHRASE|TOKEN)(_|$)" $name) -}}
+{{- if and (get . "value") (regexMatch "(^|_)(SECRET|PASSWORD|PASSPHRASE|TOKEN|HEADERS|API_KEY)(_|$)" $name) -}}
 {{- fail (printf "%s: %s may hold a secret, and whoever may read a pod may read its variables: give it by envFrom, or by valueFrom, from a Secret" $.where $name) -}}
 {{- end -}}
 {{- end -}}
