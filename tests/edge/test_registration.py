@@ -345,6 +345,16 @@ async def test_looks_that_disagree_unregister_nobody(tmp_path: Path) -> None:
     assert not registration.registered
 
 
+async def test_looks_before_a_registration_do_not_count_after_it(tmp_path: Path) -> None:
+    """Kubelet was answered anew, so whoever tells another id begins anew as well."""
+    registration = Registration(path=tmp_path / "s", answered=lambda: ONE)
+    for _ in range(2):
+        registration.told(registered=True, words="")
+        registration.seen(OTHER, has_volumes=False)
+        registration.seen(OTHER, has_volumes=False)
+        assert registration.registered
+
+
 async def test_a_node_with_volumes_stays_until_they_are_gone(tmp_path: Path, log: Log) -> None:
     """Who else would unmount them; the log tells it once."""
     async with offering(tmp_path) as offered:

@@ -131,7 +131,7 @@ class Registration:
         self.refused = not registered
         if registered:
             # later on it asks how many volumes the node takes, and keeps nothing else of the answer
-            self._known_as = self._answered()
+            self._known_as, self._other = self._answered(), None
             if self.reason:
                 logger().info("registered with kubelet", socket=str(self.path))
             self.reason = self._hindrance = ""
