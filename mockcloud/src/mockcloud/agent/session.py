@@ -69,7 +69,9 @@ class Session:
         Raises:
             Unable: this machine can never be an instance, or has the wrong token.
         """
-        async with aiohttp.ClientSession() as http:
+        # a connection that was led astray while a Service's rules changed would be used for each try
+        connector = aiohttp.TCPConnector(force_close=True)
+        async with aiohttp.ClientSession(connector=connector) as http:
             while True:
                 self._say(await self._visit(http))
                 await self.pause(self._pause_s)
