@@ -135,6 +135,28 @@ async def told() -> str:
         return ""
 
 
+@contextlib.asynccontextmanager
+async def in_front_of(answer: Answer) -> AsyncIterator[Callable[[str], asyncio.Task[Never]]]:
+    """The mock's server with this answer; gives what begins a service in front of it.
+
+    Those that still run end with the block.
+    """
+    begun: list[asyncio.Task[Never]] = []
+
+    async with (
+        answering(answer, address="127.0.0.1", port=SERVER_PORT),
+        asyncio.TaskGroup() as tasks,
+    ):
+
+        def begin(instance: str) -> asyncio.Task[Never]:
+            begun.append(tasks.create_task(serve(instance)))
+            return begun[-1]
+
+        yield begin
+        for task in begun:
+            task.cancel()
+
+
 def serve(instance: str) -> Coroutine[None, None, Never]:
     """An agent's service, in front of the mock's server."""
     return imds.serve(
@@ -217,17 +239,13 @@ def test_a_service_waits_for_the_end_of_a_former_one(caplog: pytest.LogCaptureFi
         return "i-latter" in await told()
 
     async def taken_over() -> None:
-        async with (
-            answering(mock, address="127.0.0.1", port=SERVER_PORT),
-            asyncio.TaskGroup() as tasks,
-        ):
-            former = tasks.create_task(serve("i-former"))
+        async with in_front_of(mock) as begin:
+            former = begin("i-former")
             await until(told)
-            latter = tasks.create_task(serve("i-latter"))
+            begin("i-latter")
             await until(waits)
             former.cancel()
             await until(latter_tells)
-            latter.cancel()
 
     asyncio.run(taken_over())
     assert not is_on_loopback()
@@ -239,15 +257,11 @@ def test_an_address_that_somebody_removes_comes_back() -> None:
     """Whoever it was, and however long after the agent's start."""
 
     async def removed() -> None:
-        async with (
-            answering(mock, address="127.0.0.1", port=SERVER_PORT),
-            asyncio.TaskGroup() as tasks,
-        ):
-            service = tasks.create_task(serve("i-1"))
+        async with in_front_of(mock) as begin:
+            begin("i-1")
             await until(told)
             ip("address", "del", f"{ADDRESS}/32", "dev", "lo")
             await until(told)
-            service.cancel()
 
     asyncio.run(removed())
 
@@ -268,13 +282,9 @@ def test_a_way_that_led_astray_is_not_gone_twice() -> None:
         return "zone-id" in await told()
 
     async def led_astray() -> None:
-        async with (
-            answering(by_way, address="127.0.0.1", port=SERVER_PORT),
-            asyncio.TaskGroup() as tasks,
-        ):
-            service = tasks.create_task(serve("i-1"))
+        async with in_front_of(by_way) as begin:
+            begin("i-1")
             await until(tells)
-            service.cancel()
 
     asyncio.run(led_astray())
 

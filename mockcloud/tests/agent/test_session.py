@@ -36,12 +36,16 @@ class Server:
 
     Attributes:
         script: for each session what is said after the hello.
+        lead_astray: whether the first connection leads to somebody who knows no agents.
+        ways: the connections by which agents came.
         hellos: what agents said first.
         reports: what they said in the last session.
         at_last: set when the last session's words are said.
     """
 
     url: str = ""
+    lead_astray: bool = False
+    ways: list[object] = field(default_factory=list)
     script: list[list[str]] = field(default_factory=list)
     hellos: list[dict[str, Any]] = field(default_factory=list)
     reports: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
@@ -49,6 +53,10 @@ class Server:
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """One session."""
+        if request.transport not in self.ways:
+            self.ways.append(request.transport)
+        if self.lead_astray and request.transport is self.ways[0]:
+            raise web.HTTPNotFound
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.hellos.append(await socket.receive_json())
@@ -295,3 +303,10 @@ async def test_what_changes_after_an_order_is_reported(
 
     await machine.runs(machine.session(), has_changed)
     assert caplog.text.count("virtio-s1 leads elsewhere") == 1
+
+
+async def test_a_way_that_led_astray_is_not_gone_twice(server: Server, tmp_path: Path) -> None:
+    """While a Service's rules are made anew a connection may go elsewhere; the next one needn't."""
+    server.lead_astray = True
+    session = await Machine(root=tmp_path, server=server).sees_it_through([WELCOME])
+    assert (session.welcomed.is_set(), len(server.ways)) == (True, 2)

@@ -18,6 +18,7 @@ import aiohttp
 from aiohttp import web
 
 from mockcloud.agent.address import hold, of_this_machine, on_loopback
+from mockcloud.agent.connections import to_server
 from mockcloud.agent.devices import Unable
 
 ANSWER_S: Final = 5.0
@@ -99,12 +100,7 @@ async def serve(
     Raises:
         Unable: the address or the port can't be had.
     """
-    # a connection made while the Service's rules change may lead elsewhere, or to a server that is
-    # gone, for as long as it is kept: none is
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(force_close=True),
-        timeout=aiohttp.ClientTimeout(total=ANSWER_S),
-    ) as http:
+    async with to_server(timeout=aiohttp.ClientTimeout(total=ANSWER_S)) as http:
         app = _application(http, f"{server}/_imds/{instance}/latest")
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         with of_this_machine(address):

@@ -11,6 +11,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
+from mockcloud.agent.connections import to_server
 from mockcloud.agent.devices import Devices, Outcome, Unable
 from mockcloud.agent.node import Away, NodeFacts
 from mockcloud.agent.orders import Garbled, Order, Refusal, Welcome, heard
@@ -69,9 +70,7 @@ class Session:
         Raises:
             Unable: this machine can never be an instance, or has the wrong token.
         """
-        # a connection that was led astray while a Service's rules changed would be used for each try
-        connector = aiohttp.TCPConnector(force_close=True)
-        async with aiohttp.ClientSession(connector=connector) as http:
+        async with to_server() as http:
             while True:
                 self._say(await self._visit(http))
                 await self.pause(self._pause_s)
