@@ -29,7 +29,7 @@ from e2e.support import crowd
 from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube, Object
 from e2e.support.machines import Machines
-from e2e.support.objects import DRIVER, storage_class
+from e2e.support.objects import DRIVER, namespace, storage_class
 from e2e.support.waiting import wait_for
 
 PODS: Final = 50
@@ -80,10 +80,7 @@ class Bench:
 
     def figures(self) -> list[Figure]:
         """All of them, and the cluster as it was before."""
-        self._kube.apply(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}},
-            storage_class(NAME),
-        )
+        self._kube.apply(namespace(NAME), storage_class(NAME))
         try:
             return [*self._crowds(), *self._starts(), self._image()]
         finally:

@@ -23,7 +23,7 @@ from e2e.support.counts import KUBELET_DEVICES, Counts, changed, counts
 from e2e.support.kube import Kube
 from e2e.support.leftovers import disk_devices
 from e2e.support.machines import Machines, loop_devices
-from e2e.support.objects import storage_class
+from e2e.support.objects import namespace, storage_class
 from e2e.support.waiting import NotSeen, wait_for
 
 NAME: Final = "e2e-crowds"
@@ -111,10 +111,7 @@ class Crowds:
             self._kube.delete("storageclass", NAME)
 
     def _make_namespace(self) -> None:
-        self._kube.apply(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}},
-            storage_class(NAME),
-        )
+        self._kube.apply(namespace(NAME), storage_class(NAME))
 
 
 def _left(disks: set[str]) -> list[str]:

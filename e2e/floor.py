@@ -11,13 +11,18 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from e2e.cluster.place import CLUSTER, ROOT, Place
+from e2e.cluster import docker
+from e2e.cluster.kind import Kind
+from e2e.cluster.modules import Programs
+from e2e.cluster.place import ROOT, Place
 from e2e.cluster.shell import CommandFailed, Shell
 from e2e.support.kube import Kube
 from e2e.support.machines import Machines
-from e2e.support.release import driver_name, installing
+from e2e.support.objects import namespace
+from e2e.support.release import NAME as RELEASE
+from e2e.support.release import driver_name, installing, of_provider
 
 NAME: Final = "e2e-floor"
 """Of the namespace and of the class."""
@@ -55,7 +60,7 @@ def instant_driver(*, kube: Kube, place: Place, machines: Machines, disks: int) 
     """
     serials = [f"floor{number:03}" for number in range(disks)]
     nodes = [str(one["metadata"]["name"]) for one in kube.list("nodes")]
-    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}})
+    kube.apply(namespace(NAME))
     with (
         _devices(machines, nodes, serials),
         tempfile.TemporaryDirectory() as directory,
@@ -63,22 +68,13 @@ def instant_driver(*, kube: Kube, place: Place, machines: Machines, disks: int) 
             kube=kube.within(NAME), place=place, image_tag=_image(place), directory=Path(directory)
         ) as install,
     ):
-        done = install(_values(serials))
+        done = install(of_provider("instant", storage_class=NAME, serials=serials))
         if done.returncode:
             raise CommandFailed(done.stderr)
-        for kind in ("daemonset/second-node", "deployment/second-controller"):
-            kube.within(NAME).run("rollout", "status", kind, "--timeout=120s", timeout_s=150)
+        for part in (f"daemonset/{RELEASE}-node", f"deployment/{RELEASE}-controller"):
+            kube.within(NAME).run("rollout", "status", part, "--timeout=120s", timeout_s=150)
         yield driver_name(NAME)
     kube.delete("namespace", NAME)
-
-
-def _values(serials: Sequence[str]) -> dict[str, Any]:
-    of_alibaba = dict.fromkeys(("region", "ecs_endpoint", "ecs_scheme"))
-    return {
-        "provider": {"name": "instant", "settings": {**of_alibaba, "serials": list(serials)}},
-        "credentials": {"enabled": False},
-        "storageClasses": {NAME: {}},
-    }
 
 
 def _image(place: Place) -> str:
@@ -89,10 +85,9 @@ def _image(place: Place) -> str:
         "--image", "diskcsi", "--provider", PROVIDER, "--tag", "floor",
         "--output", place.work / "floor-image",
     )  # fmt: skip
-    told = shell.run("docker", "image", "inspect", "--format", "{{.Id}}", f"{IMAGE}:floor")
-    tag = f"floor-{told.strip().removeprefix('sha256:')[:12]}"
-    shell.run("docker", "tag", f"{IMAGE}:floor", f"{IMAGE}:{tag}")
-    shell.run(place.programs / "kind", "load", "docker-image", f"{IMAGE}:{tag}", "--name", CLUSTER)
+    tag = docker.tag_by_content(shell, f"{IMAGE}:floor", prefix="floor")
+    programs = Programs(directories=(place.programs,))
+    Kind(place=place, shell=shell, programs=programs).load(f"{IMAGE}:{tag}")
     return tag
 
 

@@ -90,7 +90,7 @@ def command_build(asked: argparse.Namespace) -> None:
         _told(began_s, f"image {image.tag(asked)}")
         began_s = time.monotonic()
         _told(began_s, f"SBOM {_write_sbom(asked, image)}")
-    command_sizes(asked)
+    _show_sizes(asked)
 
 
 def command_sbom(asked: argparse.Namespace) -> None:
@@ -103,15 +103,22 @@ def command_sbom(asked: argparse.Namespace) -> None:
 def command_sizes(asked: argparse.Namespace) -> None:
     """Tell what each image weighs."""
     need_docker()
-    sizes = [
+    if asked.json:
+        print(json.dumps([asdict(one) for one in _sizes(asked)]))
+    else:
+        _show_sizes(asked)
+
+
+def _show_sizes(asked: argparse.Namespace) -> None:
+    for one in _sizes(asked):
+        print(one.table())
+
+
+def _sizes(asked: argparse.Namespace) -> list[image_sizes.Sizes]:
+    return [
         image_sizes.sizes_of(image.tag(asked), image_base.packages_of(image.dockerfile.read_text()))
         for image in _chosen(asked)
     ]
-    if getattr(asked, "json", False):
-        print(json.dumps([asdict(one) for one in sizes]))
-    else:
-        for one in sizes:
-            print(one.table())
 
 
 def _chosen(asked: argparse.Namespace) -> list[Image]:

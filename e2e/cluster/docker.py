@@ -76,6 +76,18 @@ def stop(place: Place, shell: Shell) -> None:
             shell.holds("umount", mounted)
 
 
+def tag_by_content(shell: Shell, image: str, *, prefix: str) -> str:
+    """Another tag of an image, made of its id, so that nodes see that what changed is another one.
+
+    Raises:
+        CommandFailed: docker has no such image.
+    """
+    told = shell.run("docker", "image", "inspect", "--format", "{{.Id}}", image)
+    tag = f"{prefix}-{told.strip().removeprefix('sha256:')[:12]}"
+    shell.run("docker", "tag", image, f"{image.rpartition(':')[0]}:{tag}")
+    return tag
+
+
 def install_packages(shell: Shell) -> None:
     """Install what is missing of Debian's packages.
 

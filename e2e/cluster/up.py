@@ -126,9 +126,7 @@ class Cluster:
             for name, project in OWN_IMAGES.items():
                 version = tomllib.loads((project / "pyproject.toml").read_text())
                 built = f"diskcsi/{name}:{version['project']['version']}"
-                told = self._shell.run("docker", "image", "inspect", "--format", "{{.Id}}", built)
-                tags[name] = f"e2e-{told.strip().removeprefix('sha256:')[:12]}"
-                self._shell.run("docker", "tag", built, f"diskcsi/{name}:{tags[name]}")
+                tags[name] = docker.tag_by_content(self._shell, built, prefix="e2e")
         return tags
 
     def _tell(self) -> None:

@@ -16,7 +16,7 @@ from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube
 from e2e.support.leftovers import Made
 from e2e.support.machines import Machines, Zones, loop_devices
-from e2e.support.objects import ESSD, storage_class
+from e2e.support.objects import ESSD, namespace, storage_class
 from e2e.support.orders import Orders
 from e2e.support.release import Install, installing
 from e2e.support.timeline import timeline
@@ -137,7 +137,7 @@ def kube(
     began = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     name = "e2e-" + re.sub("[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
     mine = cluster.within(name[:60].rstrip("-"))
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": mine.namespace}})
+    cluster.apply(namespace(mine.namespace))
     yield mine
     if getattr(request.node, "failed", False):
         told = timeline(kube=mine, cloud=cloud, driver=driver, since=began)

@@ -12,7 +12,7 @@ from e2e.support.data import SUM, WRITE
 from e2e.support.kube import Kube
 from e2e.support.machines import Machines, Zones, loop_devices
 from e2e.support.objects import DRIVER, claim, pod
-from e2e.support.release import NAME, Install, driver_name, take_back
+from e2e.support.release import NAME, Install, driver_name, of_provider, take_back
 
 SIDECARS = ("provisioner", "attacher", "resizer", "snapshotter")
 
@@ -28,17 +28,14 @@ def directory(kube: Kube, machines: Machines, zones: Zones) -> Iterator[str]:
 
 def values_of_local(namespace: str, *, directory: str, node: str) -> dict[str, Any]:
     """A release of the provider `local`: its disks are files of one node, which has both parts."""
-    of_alibaba = dict.fromkeys(("region", "ecs_endpoint", "ecs_scheme"))
     here = {"kubernetes.io/hostname": node}
     files = {"name": "files", "hostPath": {"path": directory, "type": "DirectoryOrCreate"}}
     mounted = {"name": "files", "mountPath": directory}
+    provider = of_provider(
+        "local", storage_class=f"{namespace}-local", directory=f"{directory}/store", nodes=[node]
+    )
     return {
-        "provider": {
-            "name": "local",
-            "settings": {**of_alibaba, "directory": f"{directory}/store", "nodes": [node]},
-        },
-        "credentials": {"enabled": False},
-        "storageClasses": {f"{namespace}-local": {}},
+        **provider,
         "controller": {
             "nodeSelector": here,
             "volumes": [files, {"name": "dev", "hostPath": {"path": "/dev"}}],

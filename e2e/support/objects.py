@@ -16,6 +16,11 @@ ESSD: Final = {"type": "cloud_essd", "performanceLevel": "PL0"}
 IDLE: Final = "trap 'exit 0' TERM; sleep 1000000 & wait"
 
 
+def namespace(name: str) -> Object:
+    """A namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
 def storage_class(
     name: str,
     *,

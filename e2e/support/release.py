@@ -30,6 +30,9 @@ FIRST_PORT: Final = 11300
 PORTS: Final = 4000
 """Of the nodes' own network, for the node plug-ins of releases that may stand side by side."""
 
+ALIBABA_SETTINGS: Final = ("region", "ecs_endpoint", "ecs_scheme")
+"""What the cluster's own values tell its provider."""
+
 Install: TypeAlias = Callable[[Mapping[str, Any]], "subprocess.CompletedProcess[str]"]
 """Installs or upgrades the release with values of its own; gives what helm said."""
 
@@ -48,6 +51,16 @@ def beside(namespace: str) -> dict[str, Any]:
         "controller": {"replicas": 1},
         "node": {"httpPort": FIRST_PORT + zlib.crc32(namespace.encode()) % PORTS},
         "credentials": {"id": "", "secret": "", "existingSecret": SECRET},
+    }
+
+
+def of_provider(name: str, *, storage_class: str, **settings: object) -> dict[str, Any]:
+    """Values of a release with another provider and one class of its own, and no key."""
+    own = {**dict.fromkeys(ALIBABA_SETTINGS), **settings}
+    return {
+        "provider": {"name": name, "settings": own},
+        "credentials": {"enabled": False},
+        "storageClasses": {storage_class: {}},
     }
 
 
