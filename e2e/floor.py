@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +45,7 @@ LINK: Final = (
     "set -e; mkdir -p /dev/disk/by-id; while read -r serial device; do"
     " ln -sfn ../../${device#/dev/} /dev/disk/by-id/virtio-$serial; done <<'END'\n%s\nEND"
 )
-UNLINK: Final = "cd /dev/disk/by-id && rm -f {links}"
+UNLINK: Final = "rm -f /dev/disk/by-id/virtio-floor*"
 
 
 @contextmanager
@@ -60,8 +60,8 @@ def instant_driver(*, kube: Kube, place: Place, machines: Machines, disks: int) 
     """
     serials = [f"floor{number:03}" for number in range(disks)]
     nodes = [str(one["metadata"]["name"]) for one in kube.list("nodes")]
-    kube.apply(namespace(NAME))
     with (
+        _own_namespace(kube),
         _devices(machines, nodes, serials),
         tempfile.TemporaryDirectory() as directory,
         installing(
@@ -74,7 +74,15 @@ def instant_driver(*, kube: Kube, place: Place, machines: Machines, disks: int) 
         for part in (f"daemonset/{RELEASE}-node", f"deployment/{RELEASE}-controller"):
             kube.within(NAME).run("rollout", "status", part, "--timeout=120s", timeout_s=150)
         yield driver_name(NAME)
-    kube.delete("namespace", NAME)
+
+
+@contextmanager
+def _own_namespace(kube: Kube) -> Iterator[None]:
+    kube.apply(namespace(NAME))
+    try:
+        yield
+    finally:
+        kube.delete("namespace", NAME)
 
 
 def _image(place: Place) -> str:
@@ -95,13 +103,18 @@ def _image(place: Place) -> str:
 def _devices(machines: Machines, nodes: Sequence[str], serials: Sequence[str]) -> Iterator[None]:
     """Each of the disks in the `/dev` of all nodes."""
     script = MAKE.format(directory=DIRECTORY, serials=" ".join(serials))
+    _take_away(machines, nodes)  # what a run that was cut off has left
     try:
         made = machines.run(nodes[0], "sh", "-c", script).strip()
         for node in nodes:
             machines.run(node, "sh", "-c", LINK % made)
         yield
     finally:
-        links = " ".join(f"virtio-{serial}" for serial in serials)
+        _take_away(machines, nodes)
+
+
+def _take_away(machines: Machines, nodes: Sequence[str]) -> None:
+    with ExitStack() as each:  # one that fails keeps none of the others
         for node in nodes:
-            machines.run(node, "sh", "-c", UNLINK.format(links=links))
-        machines.run(nodes[0], "sh", "-c", TAKE_AWAY.format(directory=DIRECTORY))
+            each.callback(machines.run, node, "sh", "-c", UNLINK)
+        each.callback(machines.run, nodes[0], "sh", "-c", TAKE_AWAY.format(directory=DIRECTORY))

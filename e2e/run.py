@@ -6,6 +6,7 @@ side by side, since they mostly wait, and at last the others, one by one.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ SIDE_BY_SIDE: Final = 6
 """Scenarios at once: on two cores more of them only wait for each other."""
 
 NONE_CHOSEN: Final = int(pytest.ExitCode.NO_TESTS_COLLECTED)
+USAGE_ERROR: Final = int(pytest.ExitCode.USAGE_ERROR)
 
 SCENARIOS: Final = str(Path(__file__).parent / "scenarios")
 
@@ -35,6 +37,9 @@ PARTS: Final = {
 
 def main(arguments: list[str]) -> int:
     """0 if all chosen scenarios passed; `build/e2e/report-PART.xml` tells of each."""
+    if marks := [one for one in arguments if re.match("-m|--markexpr", one)]:
+        print(f"{marks[0]} chooses the parts of a run; choose scenarios by -k", file=sys.stderr)
+        return USAGE_ERROR
     place = here()
     ends: list[int] = []
     for name, chosen in PARTS.items():

@@ -19,11 +19,12 @@ SNAPSHOTS: Final = "github.com/kubernetes-csi/external-snapshotter/client/v8"
 
 LET_GO: Final = (
     "losetup --list --noheadings --output NAME,BACK-FILE | while read -r name file; do"
-    " case $file in */kubernetes.io/csi/volumeDevices/*)"
+    " case $file in */kubernetes.io/csi/volumeDevices/* | /var/lib/diskcsi-floor/*)"
     " [ -e $file ] && losetup --detach $name;; esac; done"
 )
-"""Kubelet keeps a loop device over each raw block volume that is in use, and the kernel keeps it
-beyond kubelet's end. Only the node whose file it is over sees that file."""
+"""Kubelet keeps a loop device over each raw block volume that is in use, a measurement those of its
+floor, and the kernel keeps them beyond a node's end. Only the node whose file it is over sees that
+file."""
 
 PULL_S: Final = 300
 """For a published node image of several hundred megabytes."""

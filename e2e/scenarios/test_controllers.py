@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import pytest
 
@@ -11,17 +12,34 @@ from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube
 from e2e.support.machines import Machines
 from e2e.support.orders import Orders
-from e2e.support.waiting import wait_for
+from e2e.support.waiting import hold_for, wait_for
 
-MEMBERS = 8
+MEMBERS: Final = 8
 """Volumes at once: enough to be in all stages when something happens."""
 
-CONTROLLERS = "app.kubernetes.io/name=diskcsi,app.kubernetes.io/component=controller"
+AWAY_S: Final = 20
+"""For which nobody can read or write an object."""
+
+MANIFEST: Final = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+ASIDE: Final = "/kind/kube-apiserver.yaml"
+
+CONTROLLERS: Final = "app.kubernetes.io/name=diskcsi,app.kubernetes.io/component=controller"
 
 
 def begin(kube: Kube) -> None:
     """Pods with a volume each, asked for and not waited for."""
     crowd.begin(kube, MEMBERS, of="e2e-wait")
+
+
+def wait_begun(orders: Callable[[], Orders]) -> None:
+    """Return when the first disk is ordered."""
+    wait_for(lambda: orders().disks(), what="the first disk is ordered")
+
+
+def assert_amid(orders: Orders) -> None:
+    """Some of the work was left for those who come after."""
+    attached = len(orders.attached())
+    assert attached < MEMBERS, "all disks were attached before anything happened"
 
 
 def judge(kube: Kube, orders: Callable[[], Orders]) -> None:
@@ -37,9 +55,11 @@ def test_the_death_of_the_leader_costs_no_volume(
 ) -> None:
     """The other replica takes over what the leading one had begun."""
     begin(kube)
+    wait_begun(orders)
     leases = [one["spec"]["holderIdentity"] for one in driver.list("lease")]
     leading = max(set(leases), key=leases.count)
     driver.run("delete", "pod", leading, "--force", "--grace-period=0")
+    assert_amid(orders())
     judge(kube, orders)
 
 
@@ -48,23 +68,30 @@ def test_the_death_of_both_controllers_costs_no_volume(
 ) -> None:
     """What they had begun is found again in the cloud."""
     begin(kube)
+    wait_begun(orders)
     driver.run("delete", "pod", f"--selector={CONTROLLERS}", "--force", "--grace-period=0")
+    assert_amid(orders())
     judge(kube, orders)
 
 
 def test_an_api_server_that_is_away_costs_no_volume(
     kube: Kube, orders: Callable[[], Orders], machines: Machines, control_plane: str
 ) -> None:
-    """For twenty seconds nobody can read or write an object."""
+    """What was asked for before is done when objects can be read and written again."""
+
+    def answers() -> bool:
+        return kube.attempt("get", "--raw", "/readyz", "--request-timeout=2s").returncode == 0
+
     begin(kube)
-    manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
-    machines.run(
-        control_plane,
-        "sh",
-        "-c",
-        f"mv {manifest} /kind/ && sleep 20 && mv /kind/kube-apiserver.yaml {manifest}",
-    )
-    wait_for(lambda: kube.attempt("get", "--raw", "/readyz").returncode == 0, what="it is back")
+    wait_begun(orders)
+    assert_amid(orders())
+    machines.run(control_plane, "mv", MANIFEST, ASIDE)
+    try:
+        wait_for(lambda: not answers(), what="the API server is away")
+        hold_for(AWAY_S, lambda: not answers(), what="the API server stays away")
+    finally:
+        machines.run(control_plane, "mv", ASIDE, MANIFEST)
+    wait_for(answers, what="the API server is back")
     judge(kube, orders)
 
 

@@ -9,7 +9,7 @@ from e2e.support import crowd
 from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube
 from e2e.support.machines import Zones
-from e2e.support.objects import claim, pod
+from e2e.support.objects import DRIVER, claim, pod
 from e2e.support.orders import Orders
 
 PODS = int(os.environ.get("E2E_CROWD", "50"))
@@ -35,15 +35,24 @@ def test_a_crowd_comes_and_goes(kube: Kube, cloud: MockCloud, orders: Callable[[
     kube.delete("pod", "--all")
 
 
-def test_a_full_node_is_left_alone(kube: Kube, zones: Zones) -> None:
-    """When a node has as many volumes as its instance takes, the scheduler goes elsewhere."""
-    node = kube.get("csinode", zones.first)
-    drivers = {one["name"]: one for one in node["spec"]["drivers"]}
-    most = next(iter(drivers.values()))["allocatable"]["count"]
+def test_a_full_node_is_left_alone(kube: Kube, zones: Zones, orders: Callable[[], Orders]) -> None:
+    """A pod that must run there waits, the cloud is asked nothing, and one that need not goes on."""
+    (registered,) = (
+        one for one in kube.get("csinode", zones.first)["spec"]["drivers"] if one["name"] == DRIVER
+    )
+    most, instance = registered["allocatable"]["count"], registered["nodeID"]
     names = [f"full-{number}" for number in range(most)]
     kube.apply(*(claim(name, of="e2e-wait") for name in names))
     kube.apply(*(pod(name, claims={name: "/data"}, node=zones.first) for name in names))
     crowd.wait_running(kube, most)
-    kube.apply(claim("more", of="e2e-wait"), pod("more", claims={"more": "/data"}, zone=zones.two))
-    assert kube.wait_running("more")["spec"]["nodeName"] == zones.second
+    full = orders().attached_to(instance)
+    kube.apply(
+        claim("more", of="e2e-wait"), pod("bound", claims={"more": "/data"}, node=zones.first)
+    )
+    kube.wait_event("pod", "bound", "exceed max volume count")
+    kube.delete("pod", "bound")
+    kube.apply(pod("free", claims={"more": "/data"}, zone=zones.two))
+    assert kube.wait_running("free")["spec"]["nodeName"] == zones.second
+    assert orders().attached_to(instance) == full
+    assert len(full) == most
     kube.delete("pod", "--all")

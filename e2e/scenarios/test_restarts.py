@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from e2e.cluster.place import NAMESPACE, ROOT, Place
-from e2e.support.kube import Kube, is_ready
+from e2e.support import crowd
+from e2e.support.data import SUM, WRITE
+from e2e.support.kube import Kube
 from e2e.support.load import ticking, written
 from e2e.support.machines import Machines, Zones
 from e2e.support.objects import claim, pod, stateful_set
@@ -17,7 +20,13 @@ from e2e.support.orders import Orders
 from e2e.support.waiting import wait_for
 
 DAEMON_SET = "diskcsi-node"
-CONTROLLER = "diskcsi-controller"
+RELEASE = "diskcsi"
+PATIENTLY = ("--wait", "--timeout", "300s")
+
+BUDGET = {
+    "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "db"},
+    "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "db"}}},
+}  # fmt: skip
 
 PAUSE_BEYOND_S = 1.0
 """What a pod with a volume may wait longer than one without."""
@@ -102,59 +111,71 @@ def test_a_wiped_registration_directory_is_mended(
 
 
 @pytest.fixture
-def helm(place: Place, driver: Kube) -> Iterator[Callable[..., None]]:
-    """Calls helm for the driver's release, and brings it back to its first revision."""
+def helm(place: Place, driver: Kube) -> Iterator[Callable[..., str]]:
+    """Calls helm for the driver's release, which is of the same values and at rest at the end."""
 
-    def call(*arguments: str) -> None:
+    def call(*arguments: str) -> str:
         done = subprocess.run(
             [str(place.programs / "helm"), *arguments, "--namespace", NAMESPACE],
             check=False, capture_output=True, text=True, env=place.environment(), timeout=400,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
+        return done.stdout
 
+    values = call("get", "values", RELEASE)
+    revision = json.loads(call("status", RELEASE, "--output", "json"))["version"]
     yield call
+    if call("get", "values", RELEASE) != values:
+        call("rollback", RELEASE, str(revision), *PATIENTLY)
     driver.run("rollout", "status", f"daemonset/{DAEMON_SET}", "--timeout=240s", timeout_s=300)
 
 
 def test_writing_goes_on_through_an_upgrade_and_its_rollback(
-    writers: Callable[[], None], kube: Kube, helm: Callable[..., None]
+    writers: Callable[[], None], kube: Kube, helm: Callable[..., str]
 ) -> None:
     """A new revision of the chart replaces every pod of the driver, twice."""
     chart: Path = ROOT / "k8s" / "chart" / "diskcsi"
-    helm(
-        "upgrade", "diskcsi", str(chart), "--reuse-values", "--wait", "--timeout", "300s",
-        "--set", "driver.logLevel=debug",
-    )  # fmt: skip
+    changed = ("--reuse-values", "--set", "driver.logLevel=debug")
+    helm("upgrade", RELEASE, str(chart), *changed, *PATIENTLY)
     kube.apply(claim("between", of="e2e-wait"), pod("between", claims={"between": "/data"}))
     kube.wait_running("between")
-    helm("rollback", "diskcsi", "--wait", "--timeout", "300s")
+    helm("rollback", RELEASE, *PATIENTLY)
     writers()
 
 
+@pytest.fixture
+def together(kube: Kube, zones: Zones) -> Iterator[None]:
+    """Two pods of a StatefulSet on one node, with a budget that lets one of them go at a time."""
+    kube.run("cordon", zones.second)
+    try:
+        kube.apply(stateful_set("db", of="e2e-wait", replicas=2, zone=zones.two), BUDGET)
+        for name in ("db-0", "db-1"):
+            assert kube.wait_running(name)["spec"]["nodeName"] == zones.first
+        kube.run("uncordon", zones.second)
+        yield
+    finally:
+        kube.run("uncordon", zones.first, zones.second)
+
+
+@pytest.mark.usefixtures("together")
 def test_a_drain_waits_for_a_disruption_budget(
     kube: Kube, zones: Zones, orders: Callable[[], Orders]
 ) -> None:
-    """One of two pods is drained, and its volume follows it to the zone's other node."""
-    budget = {
-        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "db"},
-        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "db"}}},
-    }  # fmt: skip
-    kube.apply(stateful_set("db", of="e2e-wait", replicas=2, zone=zones.two), budget)
-    for name in ("db-0", "db-1"):
-        kube.wait_running(name)
-    try:
-        kube.run(
-            "drain", zones.first, "--ignore-daemonsets", "--delete-emptydir-data", "--force",
-            "--pod-selector=app=db", "--timeout=180s", timeout_s=200,
-        )  # fmt: skip
-        wait_for(
-            lambda: all(
-                is_ready(one) and one["spec"]["nodeName"] == zones.second
-                for one in kube.list("pods", selector="app=db")
-            )
-            and len(kube.list("pods", selector="app=db")) == 2,
-            what="both pods run on the other node", timeout_s=180,
-        )  # fmt: skip
-        assert len(orders().made()) == 2
-    finally:
-        kube.run("uncordon", zones.first)
+    """The second pod goes when the first runs elsewhere, and each finds its data there."""
+    wrote = {name: kube.sh(name, WRITE) for name in ("db-0", "db-1")}
+    drain = kube.start(
+        "drain", zones.first, "--ignore-daemonsets", "--delete-emptydir-data", "--force",
+        "--pod-selector=app=db", "--timeout=240s",
+    )  # fmt: skip
+    least = 2
+    with drain:
+        while drain.poll() is None:
+            least = min(least, crowd.running(kube))
+        told = drain.stdout.read() if drain.stdout else ""
+    assert drain.returncode == 0, told
+    assert "would violate the pod's disruption budget" in told
+    assert least == 1
+    for name, before in wrote.items():
+        assert kube.wait_running(name)["spec"]["nodeName"] == zones.second
+        assert kube.sh(name, SUM) == before
+    assert len(orders().made()) == 2

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import pytest
+
 from e2e.cluster.place import NAMESPACE
 from e2e.support.kube import Kube
 from e2e.support.machines import Machines
-from e2e.support.permissions import Permission, granted, refused, used
+from e2e.support.permissions import Audit, Permission, granted, owners_of
 
 LISTED: Final = (
     ("", "nodes"),
@@ -27,16 +29,22 @@ RARE: Final[Mapping[Permission, str]] = {
 """Granted and seldom used, with the reason."""
 
 
-def test_no_permission_was_missing(machines: Machines, control_plane: str) -> None:
+@pytest.fixture
+def audit(driver: Kube, machines: Machines, control_plane: str) -> Audit:
+    """What the driver of this run asked for."""
+    owners = owners_of(driver, deployment="diskcsi-controller", daemon_set="diskcsi-node")
+    return Audit(machines=machines, control_plane=control_plane, namespace=NAMESPACE, owners=owners)
+
+
+def test_no_permission_was_missing(audit: Audit) -> None:
     """The API server refused nothing that the driver asked for."""
-    assert refused(machines, control_plane=control_plane, namespace=NAMESPACE) == frozenset()
+    assert audit.refused() == frozenset()
 
 
-def test_no_permission_is_unused(cluster: Kube, machines: Machines, control_plane: str) -> None:
+def test_no_permission_is_unused(cluster: Kube, audit: Audit) -> None:
     """What no scenario needs is not granted, or is listed with its reason."""
-    seen = used(machines, control_plane=control_plane, namespace=NAMESPACE)
     given = frozenset().union(*granted(cluster, namespace=NAMESPACE).values())
-    assert sorted(given - seen - RARE.keys()) == []
+    assert sorted(given - audit.used() - RARE.keys()) == []
 
 
 def test_nodes_may_do_nothing(cluster: Kube) -> None:

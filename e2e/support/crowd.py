@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from e2e.support.kube import Kube, is_ready
-from e2e.support.objects import claim, pod
+from e2e.support.objects import DRIVER, claim, pod
 from e2e.support.waiting import wait_for
 
 COME_S: Final = 300
@@ -15,10 +15,26 @@ GO_S: Final = 300
 
 
 def begin(kube: Kube, size: int, *, of: str) -> None:
-    """Ask for as many pods with a volume of this class each, and don't wait."""
+    """Ask for as many pods with a volume of this class each, and don't wait.
+
+    Every node tells its limit first: of one whose plug-in was replaced just now the scheduler knows
+    none, and it would give that node more than it takes.
+    """
+    wait_for(lambda: not _unlimited(kube), what="every node tells how many volumes it takes")
     names = [f"member-{number}" for number in range(size)]
     kube.apply(*(claim(name, of=of) for name in names))
     kube.apply(*(pod(name, claims={name: "/data"}) for name in names))
+
+
+def _unlimited(kube: Kube) -> list[str]:
+    return [
+        node["metadata"]["name"]
+        for node in kube.list("csinode")
+        if not any(
+            one["name"] == DRIVER and one.get("allocatable")
+            for one in node["spec"]["drivers"] or ()
+        )
+    ]
 
 
 def running(kube: Kube) -> int:

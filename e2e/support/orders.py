@@ -51,6 +51,19 @@ class Orders:
         """Every disk that was made for a claim of the namespace."""
         return sorted(disk for disks in self.disks().values() for disk in disks)
 
+    def attached(self) -> frozenset[str]:
+        """Of these disks, those that were ordered to an instance."""
+        ordered = frozenset(call["params"]["DiskId"] for call in self._of("AttachDisk"))
+        return ordered.intersection(self.made())
+
+    def attached_to(self, instance: str) -> frozenset[str]:
+        """Every disk, of anybody, that was ordered to this instance."""
+        return frozenset(
+            call["params"]["DiskId"]
+            for call in self._of("AttachDisk")
+            if call["params"]["InstanceId"] == instance
+        )
+
     def snapshots(self) -> Sequence[str]:
         """Every snapshot that was made of these disks."""
         disks = self.made()

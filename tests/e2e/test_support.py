@@ -14,7 +14,7 @@ from e2e.support.kube import Kube, Object, is_ready
 from e2e.support.leftovers import Made
 from e2e.support.machines import Machines
 from e2e.support.orders import Orders
-from e2e.support.permissions import granted, refused, used
+from e2e.support.permissions import Audit, granted, owners_of
 from e2e.support.waiting import NotHeld, NotSeen, hold_for, wait_for
 
 
@@ -32,6 +32,10 @@ class ListedKube(Kube):
     def list(self, kind: str, *, selector: str = "") -> Sequence[Object]:
         """Of this kind."""
         return self.objects.get(kind, ())
+
+    def get(self, kind: str, name: str) -> Object:
+        """The one of this name."""
+        return next(one for one in self.list(kind) if one["metadata"]["name"] == name)
 
 
 class StatedCloud(MockCloud):
@@ -100,10 +104,20 @@ def order(name: str, made: str = "", *, namespace: str = "mine") -> Object:
     return call("CreateDisk", made, **params)
 
 
-def request(verb: str, resource: str, *, decision: str = "allow") -> Object:
+def request(
+    verb: str,
+    resource: str,
+    *,
+    decision: str = "allow",
+    pod: str = "now-1",
+    account: str = "ours:it",
+) -> Object:
     return {
         "verb": verb,
-        "user": {"username": "system:serviceaccount:ours:worker"},
+        "user": {
+            "username": f"system:serviceaccount:{account}",
+            "extra": {"authentication.kubernetes.io/pod-name": [pod]},
+        },
         "objectRef": {"resource": resource, "apiGroup": "storage.k8s.io", "subresource": "status"},
         "annotations": {"authorization.k8s.io/decision": decision},
     }
@@ -131,14 +145,34 @@ def test_permissions_are_those_of_the_roles_that_are_bound() -> None:
 
 
 def test_what_was_given_and_what_was_refused_are_told_apart() -> None:
-    """By the server's decision; another namespace's account counts for neither."""
-    other = {**request("get", "nodes"), "user": {"username": "system:serviceaccount:else:x"}}
-    machines = LoggedMachines(
-        [request("patch", "a"), request("get", "b", decision="forbid"), other]
+    """By the server's decision; of another namespace, or of a former release's pods, is neither."""
+    entries = [
+        request("patch", "a"),
+        request("get", "b", decision="forbid"),
+        request("get", "nodes", account="else:it"),
+        request("get", "leases", pod="before-1"),
+    ]
+    audit = Audit(
+        machines=LoggedMachines(entries), control_plane="node", namespace="ours", owners={"now"}
     )
-    asked = {"control_plane": "node", "namespace": "ours"}
-    assert used(machines, **asked) == {("storage.k8s.io", "a/status", "patch")}
-    assert refused(machines, **asked) == {("storage.k8s.io", "b/status", "get")}
+    assert audit.used() == {("storage.k8s.io", "a/status", "patch")}
+    assert audit.refused() == {("storage.k8s.io", "b/status", "get")}
+
+
+def test_pods_of_the_present_images_are_those_that_count() -> None:
+    """Whatever else a revision of the release had changed."""
+
+    def owner(name: str, image: str) -> Object:
+        containers = [{"image": image}]
+        return {
+            "metadata": {"name": name},
+            "spec": {"template": {"spec": {"containers": containers}}},
+        }
+
+    sets = [owner("now", "it:2"), owner("debug", "it:2"), owner("before", "it:1")]
+    kube = ListedKube(replicaset=sets, deployment=[owner("it", "it:2")])
+    owners = owners_of(kube, deployment="it", daemon_set="it-node")
+    assert owners == {"now", "debug", "it-node"}
 
 
 def test_a_repeated_order_made_one_disk() -> None:
