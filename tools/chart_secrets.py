@@ -3,7 +3,8 @@
 python tools/chart_secrets.py            write k8s/chart/diskcsi/files/secret-settings.yaml
 python tools/chart_secrets.py --check    compare; exit status 1 if it differs
 
-The chart refuses these in `driver.settings` and `provider.settings`, which become a ConfigMap.
+The chart refuses these in `driver.settings` and `provider.settings`, which become a ConfigMap, and as
+values of flags and variables, which stand in a pod's description.
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ PROVIDERS: Final = ("alibaba", "local")
 KEY_PAIR: Final = frozenset({"access_key_id", "access_key_secret", "security_token"})
 """What the chart mounts from a Secret of its own value, and the driver reads again when it changes."""
 
-HEAD: Final = """# Settings that may hold a secret, and what to do with them: settings stand in a ConfigMap, and the chart
-# refuses these. Generated from the settings' declarations by tools/chart_secrets.py.
+ADDRESSES: Final = frozenset({"proxy"})
+"""Of these only user and password are secret, which stand before an @."""
+
+HEAD: Final = """# Settings that may hold a secret, with their flags and variables, and what to do instead: the chart
+# refuses their values, if only those with `where` in them. Generated from the settings' declarations by
+# tools/chart_secrets.py.
 """
 
 
@@ -43,7 +48,17 @@ def _table(title: str, settings_type: type, indent: str) -> Iterator[str]:
     secret = {name: told for name, told in settings_of(settings_type).items() if told.secret}
     yield f"{indent}{title}:{'' if secret else ' {}'}\n"
     for name, told in sorted(secret.items()):
-        yield f"{indent}  {name}: {_way_out(name, told)}\n"
+        yield f"{indent}  {name}:\n"
+        yield from (f"{indent}    {key}: {value}\n" for key, value in _row(name, told))
+
+
+def _row(name: str, told: Setting) -> Iterator[tuple[str, str]]:
+    # the command line has no such flag, and who gives it all the same has shown the secret
+    yield "flag", f"--{name.replace('_', '-')}"
+    yield "variables", f"[{', '.join(told.env)}]"
+    if name in ADDRESSES:
+        yield "where", '"@"'
+    yield "instead", _way_out(name, told)
 
 
 def _way_out(name: str, told: Setting) -> str:
@@ -51,7 +66,10 @@ def _way_out(name: str, told: Setting) -> str:
         return "put the key pair into the Secret that credentials.existingSecret names"
     if not told.env:
         raise ValueError(f"{name} is secret and has no variable: nothing but a file could give it")
-    return f"give it as {told.env[0]} by controller.env or controller.envFrom, from a Secret"
+    return (
+        f"give it as {told.env[0]} by controller.envFrom, or by controller.env with valueFrom, from a"
+        " Secret"
+    )
 
 
 def main(arguments: list[str]) -> int:

@@ -22,6 +22,15 @@ def secret_settings() -> Iterator[tuple[str, str, str]]:
         yield from ((provider, name, one.env[0]) for name, one in told.items() if one.secret)
 
 
+def secret_words() -> Iterator[dict[str, object]]:
+    """Every flag and variable that would give a secret setting of Alibaba's, with a value."""
+    told = settings_of(registry.load("alibaba").settings_type)
+    for name, one in told.items():
+        if one.secret:
+            yield {"args": [f"--{name.replace('_', '-')}={CANARY}"]}
+            yield from ({"env": [{"name": variable, "value": CANARY}]} for variable in one.env)
+
+
 def test_the_list_of_secret_settings_is_up_to_date() -> None:
     """The chart's file is made from the settings' declarations."""
     done = subprocess.run(
@@ -103,42 +112,102 @@ def test_of_a_provider_that_the_chart_does_not_know_names_tell(helm: Helm, name:
 
 
 @pytest.mark.k8s
+@pytest.mark.parametrize("part", ["controller", "node"])
+@pytest.mark.parametrize("given", list(secret_words()), ids=str)
+def test_what_is_declared_secret_is_no_value_of_a_pod(
+    helm: Helm, part: str, given: dict[str, object]
+) -> None:
+    """Flags and variables stand in its description; the message names where and the way out."""
+    with pytest.raises(Refused, match=r"(from a|into the) Secret") as refused:
+        helm.render(values=REGION | {part: given})
+    told = str(refused.value)
+    (where,) = given
+    assert f"{part}.{where}: " in told
+    assert "DISKCSI_PROXY" in told or "HEADERS" in told or "credentials.existingSecret" in told
+    assert "canary" not in told
+
+
+def variable(name: str, value: str = "canary") -> dict[str, object]:
+    """Values with one more variable of the controller."""
+    return {"controller": {"env": [{"name": name, "value": value}]}}
+
+
+def flag(text: str) -> dict[str, object]:
+    """Values with one more flag of the controller."""
+    return {"controller": {"args": [text]}}
+
+
+@pytest.mark.k8s
 @pytest.mark.parametrize(
     "values",
     [
-        {"controller": {"env": [{"name": "DISKCSI_PROXY", "value": f"http://{CANARY}:1"}]}},
-        {"controller": {"env": [{"name": "ACCESS_KEY_SECRET", "value": "canary"}]}},
-        {"controller": {"env": [{"name": "DISKCSI_PROXY", "value": "http://canary@host:1"}]}},
-        {"controller": {"env": [{"name": "ECS_HEADERS", "value": "canary"}]}},
-        {"controller": {"args": ["--proxy=http://canary@host:1"]}},
-        {"controller": {"args": ["--access-key-secret=canary"]}},
-        {"controller": {"args": [f"--proxy=http://{CANARY}:1"]}},
-        {"node": {"args": [f"--proxy=http://{CANARY}:1"]}},
+        variable("HTTPS_PROXY", f"http://{CANARY}:1"),
+        variable("AWS_SECRET_ACCESS_KEY"),
+        variable("ENDPOINT", f"http://{CANARY}:1"),
+        flag(f"--endpoint-url=http://{CANARY}:1"),
+        flag(f"--endpoint-url http://{CANARY}:1"),
+        flag("--access-key-secret canary"),
+        {"node": {"args": [f"--metadata-url=http://{CANARY}:1"]}},
+        {"sidecars": {"attacher": {"args": [f"--http-url=http://{CANARY}:1"]}}},
     ],
-    ids=[
-        "proxy-variable",
-        "secret-variable",
-        "user-variable",
-        "headers-variable",
-        "user-flag",
-        "secret-flag",
-        "controller-flag",
-        "node-flag",
-    ],
+    ids=str,
 )
-def test_what_may_be_read_with_the_pod_holds_no_secret(
+def test_a_key_or_password_that_anybody_knows_is_refused_too(
     helm: Helm, values: dict[str, object]
 ) -> None:
-    """Flags and variables with a value of their own stand in the pod's description."""
-    with pytest.raises(Refused, match="from a Secret") as refused:
+    """Other programs' keys, and passwords in addresses: they tell without a declaration."""
+    with pytest.raises(Refused, match=r"(from a|into the) Secret") as refused:
         helm.render(values=REGION | values)
     assert "canary" not in str(refused.value)
 
 
 @pytest.mark.k8s
+@pytest.mark.parametrize("name", ["RETRY_TOKEN_BUCKET", "SECRET_NAME", "HEADERS_MAX"])
+def test_of_a_known_provider_names_alone_refuse_no_variable(helm: Helm, name: str) -> None:
+    """Its declarations tell what is secret."""
+    rendered = helm.render(values=REGION | variable(name, "5"))
+    assert {"name": name, "value": "5"} in container(rendered.one("Deployment"), "diskcsi")["env"]
+
+
+@pytest.mark.k8s
+@pytest.mark.parametrize(
+    ("word", "listed"),
+    [
+        (variable("FOLDER_API_TOKEN"), "folder_api_token"),
+        (flag("--secret-key=canary"), "secret_key"),
+    ],
+    ids=["variable", "flag"],
+)
+def test_of_a_provider_that_the_chart_does_not_know_names_of_flags_and_variables_tell(
+    helm: Helm, word: dict[str, object], listed: str
+) -> None:
+    """As those of its settings do, with the same exceptions."""
+    with pytest.raises(Refused, match=rf"from a Secret.*list {listed} in") as refused:
+        helm.render(values=of_folder() | word)
+    assert "canary" not in str(refused.value)
+    assert helm.render(values=of_folder(publicSettings=[listed]) | word)
+
+
+@pytest.mark.k8s
+@pytest.mark.parametrize(
+    "word",
+    [variable("FOLDER_TOKEN_FILE", "/run/token"), flag("--http-headers=X: y"), flag("--no-auth")],
+    ids=str,
+)
+def test_of_a_provider_that_the_chart_does_not_know_other_words_pass(
+    helm: Helm, word: dict[str, object]
+) -> None:
+    """Places of secrets, names of another provider's settings, and switches hold none."""
+    assert helm.render(values=of_folder() | word)
+
+
+@pytest.mark.k8s
 def test_a_variable_from_a_secret_is_the_way(helm: Helm) -> None:
     """Its value stands nowhere in the chart."""
-    from_secret = {"secretKeyRef": {"name": "mine", "key": "proxy"}}
-    variable = {"name": "DISKCSI_PROXY", "valueFrom": from_secret}
-    rendered = helm.render(values=REGION | {"controller": {"env": [variable]}})
-    assert variable in container(rendered.one("Deployment"), "diskcsi")["env"]
+    from_secret = {"secretKeyRef": {"name": "mine", "key": "secret"}}
+    given = [
+        {"name": name, "valueFrom": from_secret} for name in ("DISKCSI_PROXY", "ACCESS_KEY_SECRET")
+    ]
+    rendered = helm.render(values=REGION | {"controller": {"env": given}})
+    environment = container(rendered.one("Deployment"), "diskcsi")["env"]
+    assert [one for one in environment if one in given] == given

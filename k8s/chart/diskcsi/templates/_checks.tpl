@@ -7,6 +7,7 @@
 {{- include "diskcsi.checkAccounts" . -}}
 {{- include "diskcsi.checkElection" .Values.sidecars.leaderElection -}}
 {{- include "diskcsi.checkPorts" . -}}
+{{- include "diskcsi.checkSecrets" . -}}
 {{- include "diskcsi.checkRepeated" . -}}
 {{- end -}}
 
@@ -14,9 +15,6 @@
 {{- $environment := or .Values.controller.env .Values.controller.envFrom -}}
 {{- if and (eq .Values.provider.name "alibaba") (not .Values.provider.settings.region) (not $environment) -}}
 {{- fail "provider.settings.region is required: --set provider.settings.region=cn-hangzhou, or REGION_ID by controller.env or controller.envFrom" -}}
-{{- end -}}
-{{- if contains "@" .Values.proxy -}}
-{{- fail "proxy may hold a user and a password, and stands in the Deployment: give it as DISKCSI_PROXY by controller.envFrom, from a Secret" -}}
 {{- end -}}
 {{- end -}}
 
@@ -130,21 +128,9 @@
 {{- include "diskcsi.refuseVariables" (dict "where" "node.env" "all" (include "diskcsi.nodeEnv" .)) -}}
 {{- end -}}
 
-{{/* Whoever may read a pod or a ConfigMap reads its flags, variables and settings. */}}
-{{- define "diskcsi.refuseUserInfo" -}}
-{{- if or (regexMatch "://[^/@]*:[^/@]*@" (toString .text)) (and (regexMatch "(?i)proxy" .where) (contains "@" (toString .text))) -}}
-{{- fail (printf "%s has a URL with a password, and more people may read it than Secrets: give it by envFrom, or by valueFrom, from a Secret" .where) -}}
-{{- end -}}
-{{- end -}}
-
 {{- define "diskcsi.refuseFlags" -}}
 {{- $own := regexFindAll "(?m)^- --[a-z-]+" .own -1 -}}
 {{- range .args -}}
-{{- $name := splitList "=" . | first -}}
-{{- include "diskcsi.refuseUserInfo" (dict "where" (printf "%s: %s" $.where $name) "text" .) -}}
-{{- if and (regexMatch "-(secret|password|passphrase|token|headers)$" $name) (contains "=" .) -}}
-{{- fail (printf "%s: %s may hold a secret, and whoever may read a pod may read its flags: give it as a variable by envFrom, or by valueFrom, from a Secret" $.where $name) -}}
-{{- end -}}
 {{- $flag := printf "--%s" (splitList "=" . | first | trimAll "-") -}}
 {{- if has (printf "- %s" $flag) $own -}}
 {{- fail (printf "%s repeats %s, which the chart gives by another value: change that one" $.where $flag) -}}
@@ -160,9 +146,5 @@
 {{- fail (printf "%s repeats %s, which stands in it already or is given by another value of the chart" $.where $name) -}}
 {{- end -}}
 {{- $_ := set $seen $name true -}}
-{{- include "diskcsi.refuseUserInfo" (dict "where" (printf "%s: %s" $.where $name) "text" (get . "value")) -}}
-{{- if and (get . "value") (regexMatch "(^|_)(SECRET|PASSWORD|PASSPHRASE|TOKEN|HEADERS|API_KEY)(_|$)" $name) -}}
-{{- fail (printf "%s: %s may hold a secret, and whoever may read a pod may read its variables: give it by envFrom, or by valueFrom, from a Secret" $.where $name) -}}
-{{- end -}}
 {{- end -}}
 {{- end -}}
