@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from diskcsi.ports.provider import AnyProvider
+from diskcsi.settings import fill
 from tests.k8s.charts import CHARTS, ROOT, Helm, tool
 
 
@@ -57,6 +59,23 @@ def test_the_chart_for_kind_takes_the_charts_beside_it() -> None:
         beside = yaml.safe_load((CHARTS / part["name"] / "Chart.yaml").read_text())
         assert part["version"] == beside["version"]
         assert part["repository"] == f"file://../{part['name']}"
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> AnyProvider:
+    """The example of a provider that is not built in, from its own package."""
+    monkeypatch.syspath_prepend(ROOT / "examples" / "folder" / "src")
+    from diskcsi_folder import FOLDER  # its place is known just now
+
+    return FOLDER
+
+
+def test_values_for_another_provider_are_ones_that_it_takes(folder: AnyProvider) -> None:
+    """Filled as the driver does: no setting is unknown, none that it needs is missing."""
+    values = yaml.safe_load((ROOT / "k8s" / "values" / "other-provider.yaml").read_text())
+    told = values["provider"]
+    fill(folder.settings_type, flags={}, environment={}, file=told["settings"])
+    assert (told["name"], values["driverName"]) == (folder.name, folder.driver_name)
 
 
 @pytest.mark.k8s
