@@ -59,7 +59,12 @@ def lines() -> Iterator[Lines]:
 def inform(node: Machine) -> Inform:
     """An informer for a machine type that takes four disks."""
 
-    def made(facts: NodeFacts | Exception | Source = FACTS, max_volumes: int = 0) -> NodeInformer:
+    def made(
+        facts: NodeFacts | Exception | Source = FACTS,
+        *,
+        max_volumes: int = 0,
+        volume_limit: Callable[[str], int | None] = {"large": 4}.get,
+    ) -> NodeInformer:
         return NodeInformer(
             source=facts if isinstance(facts, Source) else Source(facts),
             devices=node.host,
@@ -67,7 +72,7 @@ def inform(node: Machine) -> Inform:
             records=node.host,
             serial=serial_of,
             segments=lambda known: {"zone": known.zone},
-            volume_limit={"large": 4}.get,
+            volume_limit=volume_limit,
             max_volumes=max_volumes,
         )
 
@@ -149,7 +154,15 @@ async def test_only_what_kubelet_asks_for_counts_as_an_answer(inform: Inform) ->
     await informer.look()
     before = informer.answered
     info = await informer.info()
-    assert (before, informer.answered) == (None, info)
+    assert (before, informer.answered) == (None, info.node_id)
+
+
+async def test_a_look_at_who_the_node_is_counts_no_disks(inform: Inform) -> None:
+    """It is made every minute and by each probe, and the count goes through every mount."""
+    counted: list[str] = []
+    informer = inform(volume_limit=counted.append)
+    assert await informer.look() == "i-1"
+    assert counted == []
 
 
 CHANGES = {
@@ -190,6 +203,23 @@ async def test_another_answer_under_staged_volumes_is_told_loudly_and_given(
     assert (await informer.info()).node_id == "i-2"
     (told,) = [line for line in lines() if line["level"] == "error"]
     assert (told["former"], told["now"], told["volumes"]) == ("i-1", "i-2", [VOLUME])
+
+
+async def test_another_place_under_staged_volumes_is_no_error(
+    node: Machine, inform: Inform, lines: Lines
+) -> None:
+    """Their disks are attached to this machine all the same; one warning tells what becomes of it."""
+    source = Source(FACTS)
+    informer = inform(source)
+    node.host.recorded = {VOLUME}
+    await informer.info()
+    source.told = CHANGES["zone"]
+    await informer.info()
+    (told,) = [line for line in lines() if line["level"] != "info"]
+    assert (told["level"], told["former_zone"], told["zone"]) == ("warning", "z1", "z2")
+    assert (
+        "stays as registered until kubelet asks anew, as when this pod is started" in told["hint"]
+    )
 
 
 async def test_another_answer_without_volumes_is_no_error(inform: Inform, lines: Lines) -> None:

@@ -33,7 +33,6 @@ from diskcsi.edge.server import bound, closed
 from diskcsi.edge.wire import CheckedCodec
 from diskcsi.model.errors import Unreachable
 from diskcsi.model.ids import NodeId, VolumeId
-from diskcsi.node.requests import Info
 from diskcsi.telemetry.logging import logger
 
 KIND: Final = "CSIPlugin"
@@ -79,7 +78,7 @@ class Registration:
         refused: whether that is because kubelet refused it.
 
     Args:
-        answered: what kubelet was told of the node when it asked last.
+        answered: the id that kubelet was told when it asked last.
         refusal: told of every refusal, to count them.
     """
 
@@ -87,7 +86,7 @@ class Registration:
         self,
         *,
         path: Path,
-        answered: Callable[[], Info | None],
+        answered: Callable[[], NodeId | None],
         refusal: Callable[[], None] = lambda: None,
     ) -> None:
         self.path = path
@@ -95,7 +94,7 @@ class Registration:
         self.refused = False
         self._answered = answered
         self._refusal = refusal
-        self._known_as: Info | None = None
+        self._known_as: NodeId | None = None
         self._other: NodeId | None = None
         self._looks = 0
         self._hindrance = ""
@@ -145,28 +144,28 @@ class Registration:
             )
         self.changed.set()
 
-    def seen(self, node: Info, *, has_volumes: bool) -> None:
+    def seen(self, now: NodeId, *, has_volumes: bool) -> None:
         """Who the node is now: where looks agree that it has another id, kubelet has to ask again.
 
         Args:
             has_volumes: whether some are staged here; then the driver stays, to unstage them.
         """
         known_as = self._known_as
-        if not self.registered or known_as is None or node.node_id == known_as.node_id:
+        if not self.registered or known_as is None or now == known_as:
             self._other = None
             return
-        self._looks = self._looks + 1 if node.node_id == self._other else 1
-        self._other = node.node_id
+        self._looks = self._looks + 1 if now == self._other else 1
+        self._other = now
         if has_volumes:
             if self._looks == LOOKS_THAT_AGREE:
                 logger().error(
                     "this node is another one than kubelet knows, and has volumes: it stays"
                     " registered until they are gone",
-                    known_as=known_as.node_id, now=node.node_id,
+                    known_as=known_as, now=now,
                     hint="see which machine their disks are attached to, and drain this node",
                 )  # fmt: skip
         elif self._looks >= LOOKS_THAT_AGREE:
-            self.reason = f"kubelet knows this node as {known_as.node_id}, and it is {node.node_id}"
+            self.reason = f"kubelet knows this node as {known_as}, and it is {now}"
             self.changed.set()
 
 
@@ -203,7 +202,7 @@ class Registrar:
 
     Attributes:
         tasks: the owner of what runs beside the caller.
-        look: who this node is, as kubelet would be told; raises while the driver can't tell.
+        look: the id of this node, as kubelet would be told; raises while the driver can't tell.
         staged: the volumes that are staged here.
         look_s: seconds between two looks at the socket.
         identity_look_s: seconds between two looks at who the node is, at most; half, at least.
@@ -215,7 +214,7 @@ class Registrar:
     service: RegistrationService
     registration: Registration
     tasks: asyncio.TaskGroup
-    look: Callable[[], Awaitable[Info]]
+    look: Callable[[], Awaitable[NodeId]]
     staged: Callable[[], Awaitable[Collection[VolumeId]]]
     random: Random = field(default_factory=Random)
     look_s: float = LOOK_S
@@ -242,8 +241,8 @@ class Registrar:
             await asyncio.sleep(self.identity_look_s * self.random.uniform(0.5, 1.0))
             if self.registration.registered:
                 with suppress(Exception):  # readiness tells; who can't be asked is no other one
-                    node = await self.look()
-                    self.registration.seen(node, has_volumes=bool(await self.staged()))
+                    now = await self.look()
+                    self.registration.seen(now, has_volumes=bool(await self.staged()))
 
     def _attempts(self) -> AsyncIterator[int]:
         return backoff(first_s=self.first_pause_s, max_s=LONGEST_PAUSE_S, random=self.random)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-from diskcsi.model.ids import VolumeId
+from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.model.topology import Segments
 from diskcsi.node.paths import is_staging
 from diskcsi.node.requests import Info
@@ -14,8 +14,9 @@ from diskcsi.ports.node_facts import NodeFacts, NodeFactsSource
 from diskcsi.telemetry.logging import logger
 
 STAYS_HINT: Final = (
-    "it stays registered as it was, since kubelet changes no label that it has written: correct what"
-    " tells the place, or take the old labels away and restart this pod"
+    "its topology stays as registered until kubelet asks anew, as when this pod is started again, and"
+    " kubelet refuses it then while the Node has the former labels: take them away (kubectl label"
+    " node NAME KEY-) and restart this pod, or correct what tells the place"
 )
 
 
@@ -23,7 +24,7 @@ class NodeInformer:
     """Tells of this node.
 
     Attributes:
-        answered: what kubelet was told last; None while it has not asked.
+        answered: the id that kubelet was told last; None while it has not asked.
 
     Args:
         serial: the serial of a disk by its volume's id and no context.
@@ -53,29 +54,33 @@ class NodeInformer:
         self._volume_limit = volume_limit
         self._max_volumes = max_volumes
         self._told: NodeFacts | None = None
-        self.answered: Info | None = None
+        self.answered: NodeId | None = None
 
     async def info(self) -> Info:
         """The node's facts, read now, as an answer to kubelet (CSI spec, NodeGetInfo)."""
-        info = await self.look()
-        former, self.answered = self.answered, info
-        if former is not None and not info.is_same_node_as(former):
-            await self._warn_of_volumes(former, info)
-        return info
-
-    async def look(self) -> Info:
-        """The node's facts, read now."""
-        facts = await self._source.facts()
-        self._tell(facts)
-        return Info(
+        facts = await self._facts()
+        info = Info(
             node_id=facts.node_id,
             segments=self._segments(facts),
             max_volumes=self._max_volumes or await self._limit(facts),
         )
+        former, self.answered = self.answered, info.node_id
+        if former is not None and former != info.node_id:
+            await self._warn_of_volumes(former=former, now=info.node_id)
+        return info
+
+    async def look(self) -> NodeId:
+        """Who this node is, read now; raises what its source raises."""
+        return (await self._facts()).node_id
 
     async def staged(self) -> Collection[VolumeId]:
         """The volumes that are staged here, by kubelet's records."""
         return await self._records.staged()
+
+    async def _facts(self) -> NodeFacts:
+        facts = await self._source.facts()
+        self._tell(facts)
+        return facts
 
     def _tell(self, facts: NodeFacts) -> None:
         """Log who this node is, and by whom, when that is new."""
@@ -96,12 +101,12 @@ class NodeInformer:
         elif former is None or former.source != facts.source:
             logger().info("this node is known", **told)
 
-    async def _warn_of_volumes(self, former: Info, now: Info) -> None:
+    async def _warn_of_volumes(self, *, former: NodeId, now: NodeId) -> None:
         """The answer is given all the same: no other one would be true."""
         if volumes := sorted(await self._records.staged()):
             logger().error(
                 "kubelet is told of another node while volumes of the former one are staged here",
-                former=former.node_id, now=now.node_id, volumes=volumes,
+                former=former, now=now, volumes=volumes,
                 hint="see which machine their disks are attached to, and drain this node",
             )  # fmt: skip
 

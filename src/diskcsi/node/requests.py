@@ -77,7 +77,3 @@ class Info:
     node_id: NodeId
     segments: Segments
     max_volumes: int = 0
-
-    def is_same_node_as(self, other: Info) -> bool:
-        """Whether both tell of one node in one place; how many volumes it takes may change."""
-        return self.node_id == other.node_id and dict(self.segments) == dict(other.segments)
