@@ -277,6 +277,21 @@ async def test_a_socket_that_cannot_be_served_on_ends_that_attempt_alone(
     assert [line["event"] for line in log.lines].count("not registered yet") == 1
 
 
+async def test_a_socket_that_goes_in_the_moment_it_is_made_is_lost_too(tmp_path: Path) -> None:
+    """Nobody ever saw its file, so that none stands there is no sign that it still does."""
+    made: list[Path] = []
+
+    def listen(path: Path) -> socket.socket:
+        listener = bound(path)
+        made.append(path)
+        if len(made) == 1:
+            path.unlink()
+        return listener
+
+    async with offering(tmp_path, listen=listen) as offered:
+        assert (await offered.ask()).name == DRIVER
+
+
 async def test_a_socket_that_cannot_be_closed_ends_nothing(tmp_path: Path, log: Log) -> None:
     """A new one is there all the same."""
 

@@ -29,10 +29,11 @@ from grpclib.server import Server
 
 from diskcsi._proto import pluginregistration as wire
 from diskcsi.aio.backoff import backoff
+from diskcsi.edge.offer import offered
 from diskcsi.edge.server import bound, closed
-from diskcsi.edge.wire import CheckedCodec
 from diskcsi.model.errors import Unreachable
 from diskcsi.model.ids import NodeId, VolumeId
+from diskcsi.node.recognition import Recognition
 from diskcsi.telemetry.logging import logger
 
 KIND: Final = "CSIPlugin"
@@ -47,12 +48,8 @@ FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 """Between two attempts; kubelet itself waits up to two minutes after refusing several times."""
 
-LOOKS_THAT_AGREE: Final = 3
-"""In a row, before a node that serves leaves kubelet: one may be a slip of whoever tells."""
-
 IDENTITY_LOOK_S: Final = 60.0
-"""The longest time between two looks at who the node is, and the shortest is half of it. A machine is
-told wrongly once in its life, by a label or while its metadata service was away, and pods that wait
+"""The longest time between two looks at who the node is, and the shortest is half of it. Pods that wait
 for its right name can wait a minute; what a look may cost others, its source keeps."""
 
 LABEL_COLLISION: Final = "topology value collision"
@@ -63,9 +60,6 @@ COLLISION_HINT: Final = (
     "if that label is out of date take it away (kubectl label node NAME KEY-), else correct what"
     " tells where this node is; it registers then without a restart"
 )
-
-FileId = tuple[int, int]
-"""Device and inode: of a socket that is open no other file can get them."""
 
 
 class Registration:
@@ -94,9 +88,7 @@ class Registration:
         self.refused = False
         self._answered = answered
         self._refusal = refusal
-        self._known_as: NodeId | None = None
-        self._other: NodeId | None = None
-        self._looks = 0
+        self._recognition: Recognition | None = None
         self._hindrance = ""
         self.reason = "the driver's own start has not come so far"
 
@@ -130,7 +122,8 @@ class Registration:
         self.refused = not registered
         if registered:
             # later on it asks how many volumes the node takes, and keeps nothing else of the answer
-            self._known_as, self._other = self._answered(), None
+            known_as = self._answered()
+            self._recognition = Recognition(known_as=known_as) if known_as else None
             if self.reason:
                 logger().info("registered with kubelet", socket=str(self.path))
             self.reason = self._hindrance = ""
@@ -150,23 +143,22 @@ class Registration:
         Args:
             has_volumes: whether some are staged here; then the driver stays, to unstage them.
         """
-        known_as = self._known_as
-        if not self.registered or known_as is None or now == known_as:
-            self._other = None
+        former = self._recognition
+        if not self.registered or former is None:
             return
-        self._looks = self._looks + 1 if now == self._other else 1
-        self._other = now
-        if has_volumes:
-            if self._looks == LOOKS_THAT_AGREE:
-                logger().error(
-                    "this node is another one than kubelet knows, and has volumes: it stays"
-                    " registered until they are gone",
-                    known_as=known_as, now=now,
-                    hint="see which machine their disks are attached to, and drain this node",
-                )  # fmt: skip
-        elif self._looks >= LOOKS_THAT_AGREE:
-            self.reason = f"kubelet knows this node as {known_as}, and it is {now}"
+        self._recognition = told = former.after(now)
+        if told.another is None:
+            return
+        if not has_volumes:
+            self.reason = f"kubelet knows this node as {told.known_as}, and it is {now}"
             self.changed.set()
+        elif former.another is None:
+            logger().error(
+                "this node is another one than kubelet knows, and has volumes: it stays"
+                " registered until they are gone",
+                known_as=told.known_as, now=now,
+                hint="see which machine their disks are attached to, and drain this node",
+            )  # fmt: skip
 
 
 class RegistrationService(wire.RegistrationBase):
@@ -264,7 +256,10 @@ class Registrar:
             f"kubelet has not called {path} so far; it watches {path.parent}"
         )
         try:
-            async with self._serving(path) as own:
+            async with offered(
+                path=path, service=self.service, tasks=self.tasks, listen=self.listen,
+                close=self.close,
+            ) as stands:  # fmt: skip
                 while True:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(self.look_s):
@@ -272,55 +267,12 @@ class Registrar:
                     if changed.is_set() and not self.registration.registered:
                         return not self.registration.refused
                     changed.clear()
-                    if _file_id(path) != own:
+                    if not stands():
                         logger().warning("the registration socket is lost", socket=str(path))
                         return True
         except Exception as error:  # noqa: BLE001 - whatever ails it ends this attempt alone
             self.registration.hindered(str(error) or type(error).__name__)
             return False
-
-    @asynccontextmanager
-    async def _serving(self, path: Path) -> AsyncIterator[FileId | None]:
-        server = Server([self.service], codec=CheckedCodec(decoded=lambda message: None))  # noqa: ARG005
-        listener = self.listen(path)
-        own = _file_id(path)
-        # neither a start nor a close that is cut off halfway could be ended: both run on
-        start = self._apart(server.start(sock=listener), name="registration-open")
-        try:
-            if error := await asyncio.shield(start):
-                raise error
-            yield own
-        finally:
-            if _file_id(path) == own:  # else another's
-                with suppress(OSError):  # the next attempt tells of a place that nothing leaves
-                    path.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment, on a local filesystem
-            if await start:
-                listener.close()
-            elif error := await asyncio.shield(
-                self._apart(self.close(server), name="registration-close")
-            ):
-                logger().warning("the registration socket stays open", error=str(error))
-
-    def _apart(self, work: Awaitable[None], *, name: str) -> asyncio.Task[Exception | None]:
-        """Work of its own, which gives back its error: raised there it would end the plug-in."""
-
-        async def outcome() -> Exception | None:
-            try:
-                await work
-            except Exception as error:  # noqa: BLE001 - given back
-                return error
-            return None
-
-        return self.tasks.create_task(outcome(), name=name)
-
-
-def _file_id(path: Path) -> FileId | None:
-    """Which file stands there; None: none that can be seen."""
-    try:
-        told = path.lstat()
-    except OSError:
-        return None
-    return told.st_dev, told.st_ino
 
 
 @asynccontextmanager
