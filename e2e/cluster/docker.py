@@ -62,6 +62,11 @@ def ensure(place: Place, shell: Shell) -> str:
     return "the user's"
 
 
+def has_containers(place: Place) -> bool:
+    """Whether a daemon of our own lives, or would find containers again: a reboot ends it alone."""
+    return place.docker_pid() is not None or any((place.docker / "data" / "containers").glob("*"))
+
+
 def stop(place: Place, shell: Shell) -> None:
     """End a daemon of our own, if one runs; what it has built stays in the cache."""
     if not place.own_docker or (pid := place.docker_pid()) is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,11 @@ LET_GO: Final = (
 floor, and the kernel keeps them beyond a node's end. Only the node whose file it is over sees that
 file."""
 
+UP_S: Final = 180
+"""For the nodes of a cluster that is there: seconds, and a minute where they had to be started."""
+
+NODES_READY: Final = ("wait", "node", "--all", "--for=condition=Ready", "--timeout=20s")
+
 PULL_S: Final = 300
 """For a published node image of several hundred megabytes."""
 
@@ -37,6 +43,7 @@ class Kind:
         self._place = place
         self._shell = shell
         self._program = programs.find("kind")
+        self._programs = programs
 
     def exists(self) -> bool:
         """Whether the cluster is there.
@@ -92,12 +99,33 @@ class Kind:
             "--kubeconfig", self._place.kubeconfig, "--wait", "300s", "--image", image,
         )  # fmt: skip
 
-    def make_known(self) -> None:
-        """Write the kubeconfig of a cluster that is there: another working copy may have made it."""
-        self._shell.run(
-            self._program, "export", "kubeconfig", "--name", CLUSTER,
-            "--kubeconfig", self._place.kubeconfig,
-        )  # fmt: skip
+    def join(self) -> None:
+        """Use a cluster that is there: another working copy may have made it, before a reboot.
+
+        Raises:
+            CommandFailed: its nodes don't come up; it may never have been made to its end.
+        """
+        try:
+            for node in self.nodes():
+                self._shell.run("docker", "start", node)  # one that runs is fine
+            self._shell.run(
+                self._program, "export", "kubeconfig", "--name", CLUSTER,
+                "--kubeconfig", self._place.kubeconfig,
+            )  # fmt: skip
+            self._wait_ready()
+        except CommandFailed as error:
+            raise CommandFailed(
+                f"the cluster that is there can't be used: {error}\nIf it is of no worth, run"
+                " `make e2e-down`, and it is made anew"
+            ) from error
+
+    def _wait_ready(self) -> None:
+        kubectl = self._programs.find("kubectl")
+        deadline_s = time.monotonic() + UP_S
+        while not self._shell.holds(kubectl, *NODES_READY):
+            if time.monotonic() > deadline_s:
+                raise CommandFailed(f"not all of its nodes are ready after {UP_S} s")
+            time.sleep(1)
 
     def load(self, *images: str) -> None:
         """Give the nodes images that docker has, unless they have them."""

@@ -58,7 +58,8 @@ class Cluster:
         kind.refuse_other_image(there=there, wanted=image)
         tags = self._images()
         if there:
-            cluster.make_known()
+            with self._steps.step("the nodes that are there"):
+                cluster.join()
         else:
             with self._steps.step("kind cluster: one control plane, three workers, two zones"):
                 cluster.create(image=image, own_network=own)
@@ -79,14 +80,15 @@ class Cluster:
         Raises:
             CommandFailed: a step failed; the message tells which command, and its last words.
         """
-        if self._place.own_docker and self._place.docker_pid() is None:
+        if self._place.own_docker and not docker.has_containers(self._place):
             print("nothing runs")
             return
+        with self._steps.step("docker"):
+            docker.ensure(self._place, self._shell)
         programs = self._programs(("kind",), self._go())
         with self._steps.step("kind cluster"):
             Kind(place=self._place, shell=self._shell, programs=programs).delete()
-        with self._steps.step("docker"):
-            docker.stop(self._place, self._shell)
+        docker.stop(self._place, self._shell)
         self._place.kubeconfig.unlink(missing_ok=True)
         shutil.rmtree(self._place.programs, ignore_errors=True)
 

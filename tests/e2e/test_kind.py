@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.cluster.docker import has_containers
 from e2e.cluster.kind import Kind, refuse_other_image
 from e2e.cluster.modules import Programs
 from e2e.cluster.place import CLUSTER, NETWORK, Place
@@ -18,18 +19,24 @@ case "$@" in
 "get clusters") echo {cluster};;
 "get nodes"*) echo a-node;;
 *Networks*) echo '{networks}';;
+"wait node"*) [ -e {ready} ] || {{ touch {ready}; exit 1; }};;
 esac
 """
-"""Both kind and docker, of a machine with one cluster of one node."""
+"""Kind, docker and kubectl, of a machine with one cluster of one node that comes up."""
 
 
 def kind_with(tmp_path: Path, *, cluster: str = CLUSTER, network: str) -> Kind:
     """Kind on a machine that has this cluster on this network."""
     networks = json.dumps({network: {}})
-    for name in ("kind", "docker"):
+    for name in ("kind", "docker", "kubectl"):
         program = tmp_path / name
         program.write_text(
-            PROGRAM.format(told=tmp_path / "told", cluster=cluster, networks=networks)
+            PROGRAM.format(
+                told=tmp_path / "told",
+                cluster=cluster,
+                networks=networks,
+                ready=tmp_path / "ready",
+            )
         )
         program.chmod(0o755)
     return Kind(
@@ -64,12 +71,34 @@ def test_clusters_of_other_names_stay(tmp_path: Path) -> None:
     assert "delete cluster" not in told(tmp_path)
 
 
-def test_a_cluster_of_another_working_copy_is_made_known_to_this_one(tmp_path: Path) -> None:
-    """The kubeconfig is written anew, whatever it had before."""
-    kind_with(tmp_path, network=NETWORK).make_known()
-    assert f"export kubeconfig --name {CLUSTER} --kubeconfig {tmp_path}/kubeconfig" in told(
-        tmp_path
-    )
+def test_a_cluster_that_is_there_is_started_and_made_known(tmp_path: Path) -> None:
+    """Another working copy may have made it, before the machine was started anew."""
+    kind_with(tmp_path, network=NETWORK).join()
+    started, exported, *waited = told(tmp_path).splitlines()[1:]
+    assert started.endswith("docker start a-node")
+    assert f"export kubeconfig --name {CLUSTER} --kubeconfig {tmp_path}/kubeconfig" in exported
+    assert len(waited) == 2
+
+
+def test_a_cluster_that_was_never_made_to_its_end_is_told_with_the_way_out(tmp_path: Path) -> None:
+    """It is not deleted unasked."""
+    kind = kind_with(tmp_path, network=NETWORK)
+    (tmp_path / "docker").write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(CommandFailed, match="If it is of no worth, run `make e2e-down`"):
+        kind.join()
+
+
+@pytest.mark.parametrize(
+    ("files", "there"), [((), False), (("data/containers/abc",), True)], ids=["none", "one"]
+)
+def test_containers_of_a_daemon_that_has_ended_are_found(
+    tmp_path: Path, files: tuple[str, ...], there: bool
+) -> None:
+    """They would be started again with it."""
+    place = Place(cache=tmp_path, work=tmp_path, own_docker=True)
+    for file in files:
+        (place.docker / file).mkdir(parents=True)
+    assert has_containers(place) is there
 
 
 def test_a_cluster_of_another_node_image_is_not_replaced_unasked() -> None:
