@@ -141,11 +141,17 @@ class AgentHypervisor(Hypervisor):
                 if instance_id in known.held.get(serial, ())
             }
         numbers = told.get("loops", {})
-        for serial in {one for guest in self._guests.values() for one in guest.wanted}:
+        wanted = {one for guest in self._guests.values() for one in guest.wanted}
+        for serial in wanted | known.held.keys():
             try:
-                self._loops[serial] = self._taken_up(serial, numbers.get(serial))
+                held = self._devices.adopted(self._image(serial))
+                if held is None and serial in wanted:
+                    held = self._devices.make(self._image(serial), number=numbers.get(serial))
             except (OSError, HypervisorError):
                 log.exception("disk %s has no device", serial)
+                continue
+            if held is not None:  # on its way off a machine that has it open it is wanted nowhere
+                self._loops[serial] = held
 
     def told(self) -> dict[str, Any]:
         """The numbers of the devices, and which machine shall have which."""
@@ -212,10 +218,6 @@ class AgentHypervisor(Hypervisor):
             }
             for serial, held in self._loops.items()
         }  # fmt: skip
-
-    def _taken_up(self, serial: str, number: int | None) -> HeldLoop:
-        image = self._image(serial)
-        return self._devices.adopted(image) or self._devices.make(image, number=number)
 
     async def _made(self, serial: str) -> HeldLoop:
         """A new device; what the kernel refuses now it may grant later."""
