@@ -137,11 +137,11 @@ def _start(place: Place) -> None:
         runtime.chmod(0o755)
         settings["runtimes"] = {"limited": {"path": str(runtime)}}
         settings["default-runtime"] = "limited"
-    file = place.docker / "daemon.json"
-    file.write_text(json.dumps(settings, indent=1))
+    place.docker_config.write_text(json.dumps(settings, indent=1))
+    (place.docker / "docker.pid").unlink(missing_ok=True)  # after a reboot another may have that id
     with (place.docker / "dockerd.log").open("w") as log:
         subprocess.Popen(
-            ["/usr/sbin/dockerd", "--config-file", str(file)],
+            ["/usr/sbin/dockerd", "--config-file", str(place.docker_config)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
 

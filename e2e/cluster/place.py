@@ -59,6 +59,11 @@ class Place:
         """Of a daemon of our own."""
         return self.docker / "docker.sock"
 
+    @property
+    def docker_config(self) -> Path:
+        """Of a daemon of our own; among its arguments, it tells which daemon is ours."""
+        return self.docker / "daemon.json"
+
     def docker_pid(self) -> int | None:
         """The process of a daemon of our own, if one lives."""
         try:
@@ -66,7 +71,7 @@ class Place:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except (OSError, ValueError):
             return None
-        return pid if b"dockerd" in command else None
+        return pid if str(self.docker_config).encode() in command.split(b"\0") else None
 
     def environment(self) -> dict[str, str]:
         """For the commands that are started: which docker, which cluster, which network."""

@@ -193,3 +193,17 @@ def test_a_daemon_that_does_not_live_is_not_meant(tmp_path: Path) -> None:
     place.docker.mkdir()
     (place.docker / "docker.pid").write_text(f"{os.getpid()}\n")
     assert place.docker_pid() is None
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_daemon_of_our_own_is_known_by_its_configuration(tmp_path: Path, ours: bool) -> None:
+    """Another docker daemon may have got the process id of one that a reboot has ended."""
+    place = Place(cache=tmp_path, work=tmp_path, own_docker=False)
+    place.docker.mkdir()
+    file = place.docker_config if ours else "/etc/docker/daemon.json"
+    command = ["python3", "-c", "input()", "dockerd", "--config-file", str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as daemon:
+        (place.docker / "docker.pid").write_text(f"{daemon.pid}\n")
+        found = place.docker_pid()
+        daemon.communicate(b"\n")
+    assert found == (daemon.pid if ours else None)

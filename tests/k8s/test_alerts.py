@@ -79,23 +79,65 @@ def test_an_alert_leads_to_what_to_do(alert: dict[str, Any]) -> None:
     assert anchor in headings
 
 
-@pytest.mark.k8s
-def test_the_rules_are_of_the_release_and_taken_by_promtool(
-    helm: Helm, promtool: Path, tmp_path: Path
-) -> None:
-    """Prometheus' own check reads what the chart renders; two releases don't alarm for each other."""
+@pytest.fixture
+def rules(helm: Helm, tmp_path: Path) -> Path:
+    """The file of rules of release `a` in namespace `disks`."""
     metrics = {"enabled": True, "prometheusRule": {"enabled": True, "runbookUrl": "https://wiki"}}
     rendered = helm.render(values=REGION | {"metrics": metrics}, namespace="disks", release="a")
-    spec = rendered.one("PrometheusRule")["spec"]
-    text = yaml.safe_dump(spec)
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump(rendered.one("PrometheusRule")["spec"]))
+    return file
+
+
+@pytest.mark.k8s
+def test_the_rules_are_of_the_release_and_taken_by_promtool(rules: Path, promtool: Path) -> None:
+    """Prometheus' own check reads what the chart renders."""
+    text = rules.read_text()
     assert "RELEASE_" not in text
     assert "RUNBOOK" not in text
     assert 'job="a-diskcsi-controller-metrics"' in text.replace("\n", " ")
-    (tmp_path / "rules.yaml").write_text(text)
     done = subprocess.run(
-        [promtool, "check", "rules", str(tmp_path / "rules.yaml")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [promtool, "check", "rules", rules], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.k8s
+@pytest.mark.parametrize(
+    ("alert", "series", "fires"),
+    [
+        ("DiskcsiBug", ("a-diskcsi-controller-metrics", "Internal", "_x20 1x60"), True),
+        ("DiskcsiBug", ("a-diskcsi-node-metrics", "Unknown", "3x20 4x60"), True),
+        ("DiskcsiBug", ("a-diskcsi-node-metrics", "Unknown", "3x60"), False),
+        ("DiskcsiBug", ("b-diskcsi-node-metrics", "Internal", "_x20 1x60"), False),
+        ("DiskcsiExhausted", ("a-diskcsi-controller-metrics", "ResourceExhausted", "0+1x60"), True),
+        (
+            "DiskcsiExhausted",
+            ("b-diskcsi-controller-metrics", "ResourceExhausted", "0+1x60"),
+            False,
+        ),
+    ],
+    ids=["first", "further", "long-ago", "of-another", "exhausted", "exhausted-of-another"],
+)
+def test_an_alert_fires_for_its_own_release_alone(
+    rules: Path, promtool: Path, alert: str, series: tuple[str, str, str], fires: bool
+) -> None:
+    """By Prometheus' own evaluation, 25 minutes on; the first failure of its kind counts as well."""
+    job, code, values = series
+    labels = f'namespace="disks", job="{job}", method="CreateVolume", code="{code}"'
+    name = f"csi_grpc_execution_count_total{{{labels}}}"
+    count = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'
+    expected = [{"labels": "{}", "value": 1}] if fires else []
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values}],
+        "promql_expr_test": [{"expr": count, "eval_time": "25m", "exp_samples": expected}],
+    }
+    file = rules.with_name("case.yaml")
+    file.write_text(yaml.safe_dump({"rule_files": [rules.name], "tests": [case]}))
+    done = subprocess.run(
+        [promtool, "test", "rules", file], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
