@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from e2e.cluster.shell import CommandFailed
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 """Of the repository."""
 
@@ -94,12 +96,31 @@ def here() -> Place:
     `DISKCSI_CACHE` names the cache, else it is `diskcsi` in the user's cache directory.
     `E2E_DOCKERD=own` asks for a docker daemon of our own; while one lives, it is the one that is
     meant, whether or not it is asked for again.
+
+    Raises:
+        CommandFailed: a directory is another user's; the message has the way out.
     """
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     cache = Path(os.environ.get("DISKCSI_CACHE") or Path(caches, "diskcsi"))
     work = ROOT / "build" / "e2e"
-    work.mkdir(parents=True, exist_ok=True)
-    cache.mkdir(parents=True, exist_ok=True)
+    _make(work)
+    _make(cache)
     asked = os.environ.get("E2E_DOCKERD", "") == "own"
     place = Place(cache=cache.resolve(), work=work, own_docker=asked)
     return place if asked else replace(place, own_docker=place.docker_pid() is not None)
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except PermissionError as error:
+        raise CommandFailed(_not_yours(directory)) from error
+    if not os.access(directory, os.W_OK):
+        raise CommandFailed(_not_yours(directory))
+
+
+def _not_yours(directory: Path) -> str:
+    return (
+        f"you may not write to {directory}: an earlier command, as make with sudo, has made it as"
+        " another user. Take it over: sudo chown -R $USER " + str(directory.parent)
+    )

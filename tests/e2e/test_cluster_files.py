@@ -16,7 +16,7 @@ import yaml
 from e2e.cluster import node_image
 from e2e.cluster.kind import HERE
 from e2e.cluster.modules import MODULES, kubernetes_version
-from e2e.cluster.place import ROOT, Place
+from e2e.cluster.place import ROOT, Place, here
 from e2e.cluster.shell import CommandFailed, Shell
 
 RUNC_LIMITED = HERE / "node" / "runc-limited"
@@ -207,3 +207,13 @@ def test_a_daemon_of_our_own_is_known_by_its_configuration(tmp_path: Path, ours:
         found = place.docker_pid()
         daemon.communicate(b"\n")
     assert found == (daemon.pid if ours else None)
+
+
+def test_a_directory_of_another_user_is_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that a command with sudo has made."""
+    monkeypatch.setenv("DISKCSI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # noqa: ARG005 - root may always
+    with pytest.raises(CommandFailed, match=r"you may not write to .*: sudo chown -R"):
+        here()

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -89,7 +90,7 @@ def missing() -> list[str]:
     if importlib.util.find_spec("mockcloud") is None:
         found.append("the package mockcloud is not installed: pip install mockcloud")
     if os.geteuid() != 0:
-        found.append("loop devices, mkfs and mount need root: sudo env PATH=$PATH diskcsi demo")
+        found.append(f"loop devices, mkfs and mount need root: sudo {Path(sys.argv[0])} demo")
     elif not Path("/dev/loop-control").exists():
         found.append("this machine has no /dev/loop-control: load the module loop")
     room = LONGEST_SOCKET_BYTES - len(f"/diskcsi-demo-12345678/controller-{OTHER_REGION}.sock")
