@@ -201,8 +201,10 @@ def test_a_daemon_of_our_own_is_known_by_its_configuration(tmp_path: Path, ours:
     place = Place(cache=tmp_path, work=tmp_path, own_docker=False)
     place.docker.mkdir()
     file = place.docker_config if ours else "/etc/docker/daemon.json"
-    command = ["python3", "-c", "input()", "dockerd", "--config-file", str(file)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as daemon:
+    command = ["python3", "-c", "input('runs')", "dockerd", "--config-file", str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as daemon:
+        assert daemon.stdout is not None
+        assert daemon.stdout.read(4) == b"runs"  # before that it may have no arguments yet
         (place.docker / "docker.pid").write_text(f"{daemon.pid}\n")
         found = place.docker_pid()
         daemon.communicate(b"\n")
