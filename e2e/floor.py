@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from e2e.cluster import docker
-from e2e.cluster.kind import Kind
+from e2e.cluster.kind import FLOOR_DISKS, Kind
 from e2e.cluster.modules import Programs
 from e2e.cluster.place import ROOT, Place
 from e2e.cluster.shell import CommandFailed, Shell
@@ -29,8 +29,8 @@ NAME: Final = "e2e-floor"
 
 PROVIDER: Final = ROOT / "e2e" / "instant"
 IMAGE: Final = "diskcsi/diskcsi"
-DIRECTORY: Final = "/var/lib/diskcsi-floor"
-"""On one node: all share the kernel, and so its loop devices."""
+SERIAL: Final = "floor"
+"""What the serials begin with."""
 
 MAKE: Final = (
     "set -e; mkdir -p {directory}; for serial in {serials}; do"
@@ -45,7 +45,7 @@ LINK: Final = (
     "set -e; mkdir -p /dev/disk/by-id; while read -r serial device; do"
     " ln -sfn ../../${device#/dev/} /dev/disk/by-id/virtio-$serial; done <<'END'\n%s\nEND"
 )
-UNLINK: Final = "rm -f /dev/disk/by-id/virtio-floor*"
+UNLINK: Final = f"rm -f /dev/disk/by-id/virtio-{SERIAL}*"
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def instant_driver(*, kube: Kube, place: Place, machines: Machines, disks: int) 
     Raises:
         CommandFailed: image or release can't be made; the message has helm's or docker's words.
     """
-    serials = [f"floor{number:03}" for number in range(disks)]
+    serials = [f"{SERIAL}{number:03}" for number in range(disks)]
     nodes = [str(one["metadata"]["name"]) for one in kube.list("nodes")]
     with (
         _own_namespace(kube),
@@ -101,8 +101,8 @@ def _image(place: Place) -> str:
 
 @contextmanager
 def _devices(machines: Machines, nodes: Sequence[str], serials: Sequence[str]) -> Iterator[None]:
-    """Each of the disks in the `/dev` of all nodes."""
-    script = MAKE.format(directory=DIRECTORY, serials=" ".join(serials))
+    """Each of the disks in the `/dev` of all nodes; their files are on one: all share the kernel."""
+    script = MAKE.format(directory=FLOOR_DISKS, serials=" ".join(serials))
     _take_away(machines, nodes)  # what a run that was cut off has left
     try:
         made = machines.run(nodes[0], "sh", "-c", script).strip()
@@ -117,4 +117,4 @@ def _take_away(machines: Machines, nodes: Sequence[str]) -> None:
     with ExitStack() as each:  # one that fails keeps none of the others
         for node in nodes:
             each.callback(machines.run, node, "sh", "-c", UNLINK)
-        each.callback(machines.run, nodes[0], "sh", "-c", TAKE_AWAY.format(directory=DIRECTORY))
+        each.callback(machines.run, nodes[0], "sh", "-c", TAKE_AWAY.format(directory=FLOOR_DISKS))

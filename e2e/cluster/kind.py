@@ -18,9 +18,12 @@ PUBLISHED: Final = re.compile(r"kindest/node:v[0-9.]+@sha256:[0-9a-f]{64}")
 SNAPSHOTS: Final = "github.com/kubernetes-csi/external-snapshotter/client/v8"
 """The module that has the definitions of snapshots."""
 
+FLOOR_DISKS: Final = "/var/lib/diskcsi-floor"
+"""Where a node has the disks of a measurement's floor."""
+
 LET_GO: Final = (
     "losetup --list --noheadings --output NAME,BACK-FILE | while read -r name file; do"
-    " case $file in */kubernetes.io/csi/volumeDevices/* | /var/lib/diskcsi-floor/*)"
+    f" case $file in */kubernetes.io/csi/volumeDevices/* | {FLOOR_DISKS}/*)"
     " [ -e $file ] && losetup --detach $name;; esac; done"
 )
 """Kubelet keeps a loop device over each raw block volume that is in use, a measurement those of its
