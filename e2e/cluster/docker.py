@@ -75,9 +75,9 @@ def stop(place: Place, shell: Shell) -> None:
     deadline_s = time.monotonic() + START_S
     while place.docker_pid() is not None and time.monotonic() < deadline_s:
         time.sleep(0.2)
-    for line in Path("/proc/self/mounts").read_text().splitlines():
+    for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
         mounted = line.split(" ")[1]
-        if mounted.startswith(f"{place.docker / 'exec'}/"):  # a namespace that it has left open
+        if mounted.startswith(f"{place.docker}/"):  # a namespace left open; its data, when killed
             shell.holds("umount", mounted)
 
 
