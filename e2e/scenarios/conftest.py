@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Generator, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +17,7 @@ from e2e.support.machines import Machines, Zones, loop_devices
 from e2e.support.objects import ESSD, namespace, storage_class
 from e2e.support.orders import Orders
 from e2e.support.release import Install, installing
-from e2e.support.timeline import timeline
+from e2e.support.timeline import Timeline
 from e2e.support.waiting import NotSeen, wait_for
 
 SIDE_BY_SIDE = {
@@ -27,6 +25,8 @@ SIDE_BY_SIDE = {
     "test_misconfiguration", "test_zones", "test_shipped_files", "test_two_providers",
 }  # fmt: skip
 """Modules whose scenarios touch nothing that another one uses."""
+
+TIMELINE = pytest.StashKey[Timeline]()
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
@@ -127,23 +127,31 @@ def orders(kube: Kube, cloud: MockCloud, first_call: int) -> Callable[[], Orders
 
 
 @pytest.fixture
+def mine(
+    request: pytest.FixtureRequest, cluster: Kube, cloud: MockCloud, machines: Machines,
+    first_call: int,
+) -> Kube:  # fmt: skip
+    """The scenario's own namespace, which is not there yet; what fails from now on has a timeline."""
+    name = "e2e-" + re.sub("[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
+    mine = cluster.within(name[:60].rstrip("-"))
+    request.node.stash[TIMELINE] = Timeline(
+        kube=mine, cloud=cloud, machines=machines, driver=NAMESPACE, first_call=first_call
+    )
+    return mine
+
+
+@pytest.fixture
 def kube(
-    request: pytest.FixtureRequest, cluster: Kube, cloud: MockCloud, driver: Kube, first_call: int
+    request: pytest.FixtureRequest, mine: Kube, cluster: Kube, cloud: MockCloud, first_call: int
 ) -> Iterator[Kube]:
     """A namespace of the scenario's own; afterwards nothing that it made is left anywhere.
 
     Whatever the scenario was about, no volume of its had more than one disk made for it.
     """
-    began = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    name = "e2e-" + re.sub("[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
-    mine = cluster.within(name[:60].rstrip("-"))
     cluster.apply(namespace(mine.namespace))
     yield mine
-    if getattr(request.node, "failed", False):
-        told = timeline(kube=mine, cloud=cloud, driver=driver, since=began)
-        request.node.add_report_section("call", "the volume's timeline", told)
-        print(told)
     cloud.clear_faults()
+    request.node.stash[TIMELINE].note()
     made = Made.seen(kube=mine, cloud=cloud)
     # a namespace alone looks only every fifteen seconds whether its pods are gone
     mine.run("delete", "statefulset,pod,volumesnapshot,pvc", "--all", timeout_s=300)
@@ -174,12 +182,12 @@ def _wait_clean(made: Made, cluster: Kube, cloud: MockCloud) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[Any]
+    item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell the fixtures of a scenario whether it failed."""
+    """Give a scenario that failed its timeline, whether a fixture, the scenario or its end did."""
     report = yield
-    if call.when == "call" and report.failed:
-        item.failed = True  # type: ignore[attr-defined]
+    if report.failed and (timeline := item.stash.get(TIMELINE, None)):
+        report.sections.append(("the volumes' timeline", timeline.told()))
     return report
 
 

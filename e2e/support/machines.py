@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+POD_LOGS: Final = "/var/log/pods"
+"""Where kubelet has a directory for each pod, named NAMESPACE_POD_UID."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,17 @@ class Machines:
     def devices(self, node: str) -> Sequence[str]:
         """The by-id links in a node's own /dev."""
         return self.run(node, "sh", "-c", "ls /dev/disk/by-id 2>/dev/null || true").split()
+
+    def logs(self, node: str, *, namespaces: Sequence[str], words: Sequence[str]) -> Sequence[str]:
+        """Lines with one of these words in the logs of pods, each after the path of its file.
+
+        Those of a container's run before the present one are among them; those of a pod that is
+        gone for about a minute, until kubelet clears its files away.
+        """
+        wanted = " ".join(f"--regexp={shlex.quote(word)}" for word in words)
+        pods = " ".join(f"{name}_*" for name in namespaces)
+        grep = f"grep --recursive --with-filename --fixed-strings {wanted} -- {pods}"
+        return self.run(node, "sh", "-c", f"cd {POD_LOGS} && {grep} 2>&- || true").splitlines()
 
     def _docker(self, *arguments: str, timeout_s: float = 60) -> str:
         done = subprocess.run(

@@ -8,78 +8,127 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube
+from e2e.support.machines import Machines
 
-STAMP: Final = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)")
+LOGGED: Final = re.compile(
+    r"[^_]+_(?P<pod>[^_]+)_[^/]+/(?P<container>[^/]+)/(?P<run>\d+)\.log:"
+    r"(?P<when>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)\S* \S+ \S+ (?P<text>.*)"
+)
+"""A line of a container's log: the path of its file, as kubelet names it, and what the runtime wrote."""
+
 LINES_MOST: Final = 250
 """Of a timeline: more than that is read in the logs themselves."""
+
+UNANSWERED: Final = (AssertionError, subprocess.SubprocessError, ValueError)
+"""How a side tells that it can't be asked: by a refusal, by silence, by something that is no answer."""
 
 Entry = tuple[str, str, str]
 """When, who and what."""
 
 
-def timeline(*, kube: Kube, cloud: MockCloud, driver: Kube, since: str) -> str:
-    """A table of the namespace's volumes, the latest at the end.
+class Timeline:
+    """Of the volumes of one namespace; it can be told when that namespace is gone, too.
 
     Args:
         kube: in the scenario's namespace.
-        driver: in the namespace of the driver.
-        since: the UTC time before which nothing is of interest, as in RFC 3339.
+        driver: the namespace of the driver.
+        first_call: the number of the cloud's call before which nothing is of interest.
     """
-    ids = _ids(kube, cloud)
-    entries = [*_events(kube), *_logs(driver, ids, since), *_calls(cloud, ids)]
-    ordered = sorted(entry for entry in entries if entry[0] >= since)[-LINES_MOST:]
-    rows = [f"{when:<27} {who:<28} {what}" for when, who, what in ordered]
-    return "\n".join([f"volumes: {', '.join(sorted(ids)) or 'none'}", *rows])
+
+    def __init__(
+        self, *, kube: Kube, cloud: MockCloud, machines: Machines, driver: str, first_call: int
+    ) -> None:
+        self._kube = kube
+        self._cloud = cloud
+        self._machines = machines
+        self._namespaces = (driver, kube.namespace)
+        self._first_call = first_call
+        self._since = _now()
+        self._ids: set[str] = set()
+        self._events: dict[str, Entry] = {}
+
+    def note(self) -> None:
+        """Remember what goes with the namespace: the ids of its volumes, and its events."""
+        self._note_ids()
+        self._note_events()
+
+    def told(self) -> str:
+        """A table, the latest at the end; a side that can't be asked says so in a line of its own."""
+        unanswered = [
+            *self._asked("Kubernetes", self._note_ids), *self._asked("events", self._note_events),
+        ]  # fmt: skip
+        entries = [
+            *self._events.values(),
+            *self._asked("logs", self._logs),
+            *self._asked("cloud", self._calls),
+        ]
+        ordered = sorted(entry for entry in entries if entry[0] >= self._since)[-LINES_MOST:]
+        rows = [f"{when:<27} {who:<38} {what}" for when, who, what in (*ordered, *unanswered)]
+        return "\n".join([f"volumes: {', '.join(sorted(self._ids)) or 'none'}", *rows])
+
+    def _asked(self, who: str, ask: Callable[[], Iterable[Entry] | None]) -> list[Entry]:
+        try:
+            return list(ask() or ())
+        except UNANSWERED as error:
+            return [(_now(), who, f"can't be asked: {error}")]
+
+    def _note_ids(self) -> None:
+        """Names of volumes and ids of disks that belong to the namespace."""
+        found = set()
+        for volume in self._kube.list("pv"):
+            claim = volume["spec"].get("claimRef", {})
+            if claim.get("namespace") == self._kube.namespace:
+                found |= {volume["metadata"]["name"], volume["spec"]["csi"]["volumeHandle"]}
+        found |= {claim["metadata"]["uid"] for claim in self._kube.list("pvc")}
+        self._ids |= found
+        for disk in self._cloud.state()["disks"]:
+            if self._concerns(disk):
+                self._ids.add(disk["id"])
+
+    def _note_events(self) -> None:
+        for event in self._kube.list("events"):
+            when = event.get("lastTimestamp") or event.get("eventTime") or ""
+            about = f"{event['involvedObject']['kind']} {event['involvedObject']['name']}"
+            what = f"{event['reason']}: {event['message']}"
+            self._events[event["metadata"]["uid"]] = when.rstrip("Z"), about[:38], what
+
+    def _logs(self) -> Iterable[Entry]:
+        for node in self._kube.list("nodes") if self._ids else ():
+            name = node["metadata"]["name"]
+            yield from self._asked(name, partial(self._logs_of, name))
+
+    def _logs_of(self, node: str) -> Iterable[Entry]:
+        lines = self._machines.logs(node, namespaces=self._namespaces, words=sorted(self._ids))
+        for line in filter(None, map(LOGGED.match, lines)):
+            run = f" run {line['run']}" if line["run"] != "0" else ""
+            yield (
+                line["when"],
+                f"{line['pod'][-20:]}/{line['container']}{run}"[:38],
+                line["text"][:400],
+            )
+
+    def _calls(self) -> Iterable[Entry]:
+        return [
+            (datetime.fromtimestamp(call["at"], UTC).isoformat()[:26], "cloud", _told(call))
+            for call in self._cloud.calls(since=self._first_call)
+            if self._concerns(call)
+        ]
+
+    def _concerns(self, told: Mapping[str, Any]) -> bool:
+        words = json.dumps(told)
+        return any(one in words for one in self._ids)
 
 
-def _ids(kube: Kube, cloud: MockCloud) -> frozenset[str]:
-    """Names of volumes and ids of disks that belong to the namespace."""
-    found = set()
-    for volume in kube.list("pv"):
-        claim = volume["spec"].get("claimRef", {})
-        if claim.get("namespace") == kube.namespace:
-            found |= {volume["metadata"]["name"], volume["spec"]["csi"]["volumeHandle"]}
-    for claim in kube.list("pvc"):
-        found.add(claim["metadata"]["uid"])
-    for disk in cloud.state()["disks"]:
-        if any(one in json.dumps(disk) for one in found):
-            found.add(disk["id"])
-    return frozenset(found)
-
-
-def _events(kube: Kube) -> Iterable[Entry]:
-    for event in kube.list("events"):
-        when = event.get("lastTimestamp") or event.get("eventTime") or ""
-        about = f"{event['involvedObject']['kind']} {event['involvedObject']['name']}"
-        yield when.rstrip("Z"), about[:28], f"{event['reason']}: {event['message']}"
-
-
-def _logs(driver: Kube, ids: frozenset[str], since: str) -> Iterable[Entry]:
-    for pod in driver.list("pods"):
-        name = pod["metadata"]["name"]
-        for container in pod["spec"]["containers"]:
-            done = driver.attempt(
-                "logs", name, f"--container={container['name']}", "--timestamps",
-                f"--since-time={since}Z",
-            )  # fmt: skip
-            for line in done.stdout.splitlines():
-                if (stamp := STAMP.match(line)) and any(one in line for one in ids):
-                    text = line.partition(" ")[2]
-                    yield stamp[1], f"{name[-20:]}/{container['name']}"[:28], text[:400]
-
-
-def _calls(cloud: MockCloud, ids: frozenset[str]) -> Sequence[Entry]:
-    return [
-        (datetime.fromtimestamp(call["at"], UTC).isoformat()[:26], "cloud", _told(call))
-        for call in cloud.calls()
-        if any(one in json.dumps(call) for one in ids)
-    ]
+def _now() -> str:
+    return datetime.now(UTC).isoformat()[:19]
 
 
 def _told(call: Mapping[str, Any]) -> str:
