@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from e2e.cluster.place import NAMESPACE, ROOT, Place
+from e2e.cluster.place import NAMESPACE, Place
 from e2e.support import crowd
 from e2e.support.data import SUM, WRITE
 from e2e.support.kube import Kube
@@ -17,6 +15,7 @@ from e2e.support.load import ticking, written
 from e2e.support.machines import Machines, Zones
 from e2e.support.objects import claim, pod, stateful_set
 from e2e.support.orders import Orders
+from e2e.support.release import CHART, helm
 from e2e.support.waiting import wait_for
 
 DAEMON_SET = "diskcsi-node"
@@ -111,14 +110,11 @@ def test_a_wiped_registration_directory_is_mended(
 
 
 @pytest.fixture
-def helm(place: Place, driver: Kube) -> Iterator[Callable[..., str]]:
+def release(place: Place, driver: Kube) -> Iterator[Callable[..., str]]:
     """Calls helm for the driver's release, which is of the same values and at rest at the end."""
 
     def call(*arguments: str) -> str:
-        done = subprocess.run(
-            [str(place.programs / "helm"), *arguments, "--namespace", NAMESPACE],
-            check=False, capture_output=True, text=True, env=place.environment(), timeout=400,
-        )  # fmt: skip
+        done = helm(place, *arguments, "--namespace", NAMESPACE)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -131,15 +127,14 @@ def helm(place: Place, driver: Kube) -> Iterator[Callable[..., str]]:
 
 
 def test_writing_goes_on_through_an_upgrade_and_its_rollback(
-    writers: Callable[[], None], kube: Kube, helm: Callable[..., str]
+    writers: Callable[[], None], kube: Kube, release: Callable[..., str]
 ) -> None:
     """A new revision of the chart replaces every pod of the driver, twice."""
-    chart: Path = ROOT / "k8s" / "chart" / "diskcsi"
     changed = ("--reuse-values", "--set", "driver.logLevel=debug")
-    helm("upgrade", RELEASE, str(chart), *changed, *PATIENTLY)
+    release("upgrade", RELEASE, str(CHART), *changed, *PATIENTLY)
     kube.apply(claim("between", of="e2e-wait"), pod("between", claims={"between": "/data"}))
     kube.wait_running("between")
-    helm("rollback", RELEASE, *PATIENTLY)
+    release("rollback", RELEASE, *PATIENTLY)
     writers()
 
 

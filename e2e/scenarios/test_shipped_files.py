@@ -12,6 +12,7 @@ from e2e.cluster.modules import kubernetes_version
 from e2e.cluster.place import ROOT, Place
 from e2e.support.kube import Kube, is_ready
 from e2e.support.machines import Machines, Zones
+from e2e.support.release import CHART, helm
 from e2e.support.waiting import wait_for
 
 EXAMPLES = ROOT / "examples" / "kubernetes"
@@ -41,15 +42,11 @@ def test_the_server_takes_every_object_of_the_chart(
     cluster: Kube, place: Place, stock: str
 ) -> None:
     """With the driver's own registration, and with the stock helpers in its place."""
-    done = subprocess.run(
-        [
-            str(place.programs / "helm"), "template", "second", str(ROOT / "k8s/chart/diskcsi"),
-            "--namespace=kube-system", "--set=provider.settings.region=cn-hangzhou",
-            "--set=networkPolicy.enabled=true", "--set=metrics.enabled=true",
-            f"--set=node.stockHelpers={stock}", f"--kube-version={kubernetes_version()}",
-            "--api-versions=snapshot.storage.k8s.io/v1",
-        ],
-        check=False, capture_output=True, text=True, env=place.environment(),
+    done = helm(
+        place, "template", "second", str(CHART), "--namespace=kube-system",
+        "--set=provider.settings.region=cn-hangzhou", "--set=networkPolicy.enabled=true",
+        "--set=metrics.enabled=true", f"--set=node.stockHelpers={stock}",
+        f"--kube-version={kubernetes_version()}", "--api-versions=snapshot.storage.k8s.io/v1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = cluster.within("kube-system").run(*STRICT, "-", text=done.stdout)
@@ -72,10 +69,7 @@ def test_the_examples_run(kube: Kube) -> None:
 
 def test_the_release_passes_its_own_test(place: Place) -> None:
     """`helm test` asks the driver whether it is ready."""
-    done = subprocess.run(
-        [str(place.programs / "helm"), "test", "diskcsi", "--namespace", "diskcsi"],
-        check=False, capture_output=True, text=True, env=place.environment(), timeout=200,
-    )  # fmt: skip
+    done = helm(place, "test", "diskcsi", "--namespace", "diskcsi")
     assert "Succeeded" in done.stdout, done.stdout + done.stderr
 
 

@@ -74,6 +74,14 @@ def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]
     return found
 
 
+def helm(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What helm said; that it ended well is the caller's to see."""
+    return subprocess.run(
+        [str(place.programs / "helm"), *arguments],
+        check=False, capture_output=True, text=True, env=place.environment(), timeout=400,
+    )  # fmt: skip
+
+
 @contextmanager
 def installing(*, kube: Kube, place: Place, image_tag: str, directory: Path) -> Iterator[Install]:
     """Installs into the namespace, with the cluster's own values beneath; uninstalls at the end.
@@ -83,12 +91,6 @@ def installing(*, kube: Kube, place: Place, image_tag: str, directory: Path) -> 
         directory: for the file of values.
     """
 
-    def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(place.programs / "helm"), *arguments, "--namespace", kube.namespace],
-            check=False, capture_output=True, text=True, env=place.environment(), timeout=200,
-        )  # fmt: skip
-
     def call(values: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
         file = directory / "values.json"
         own = yaml.safe_load(VALUES.read_text())
@@ -96,13 +98,14 @@ def installing(*, kube: Kube, place: Place, image_tag: str, directory: Path) -> 
         image = {"image": {"tag": image_tag}}
         below = merged(without_classes, merged(image, beside(kube.namespace)))
         file.write_text(json.dumps(merged(below, values)))
-        return helm("upgrade", "--install", NAME, str(CHART), "--values", str(file))
+        return helm(place, "upgrade", "--install", NAME, str(CHART), "--values", str(file), *within)
 
+    within = ("--namespace", kube.namespace)
     try:
         yield call
         take_back(kube)
     finally:
-        helm("uninstall", NAME, "--ignore-not-found", "--wait", "--timeout", "120s")
+        helm(place, "uninstall", NAME, "--ignore-not-found", "--wait", "--timeout", "120s", *within)
 
 
 def take_back(kube: Kube) -> None:
