@@ -11,6 +11,7 @@ import pytest
 
 from e2e.cluster.place import NAMESPACE, Place, here
 from e2e.support.cloud import MockCloud
+from e2e.support.disks import CloudDisk, CloudDisks
 from e2e.support.kube import Kube
 from e2e.support.leftovers import Made
 from e2e.support.machines import Machines, Zones, loop_devices
@@ -124,6 +125,12 @@ def first_call(cloud: MockCloud) -> int:
 def orders(kube: Kube, cloud: MockCloud, first_call: int) -> Callable[[], Orders]:
     """Reads what the cloud was asked since the scenario began."""
     return lambda: Orders.read(cloud=cloud, since=first_call, namespace=kube.namespace)
+
+
+@pytest.fixture
+def cloud_disk(kube: Kube, cloud: MockCloud, orders: Callable[[], Orders]) -> CloudDisks:
+    """Tells what the cloud has of a claim's disk, and what it was asked for it."""
+    return lambda claim: CloudDisk.of_claim(claim, kube=kube, cloud=cloud, orders=orders())
 
 
 @pytest.fixture

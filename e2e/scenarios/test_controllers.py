@@ -32,7 +32,7 @@ CONTROLLERS: Final = "app.kubernetes.io/name=diskcsi,app.kubernetes.io/component
 
 def begin(kube: Kube) -> None:
     """Pods with a volume each, asked for and not waited for."""
-    crowd.begin(kube, MEMBERS, of="e2e-wait")
+    crowd.begin(kube, MEMBERS, of="e2e-wait", script=crowd.KEEPING)
 
 
 def wait_begun(orders: Callable[[], Orders]) -> None:
@@ -47,11 +47,12 @@ def assert_amid(orders: Orders) -> None:
 
 
 def judge(kube: Kube, orders: Callable[[], Orders]) -> None:
-    """Every pod runs, and one disk was made for each claim."""
+    """Every pod runs, one disk was made for each claim, and each has the bytes of its own pod."""
     crowd.wait_running(kube, MEMBERS)
     made = orders().disks()
     assert made.keys() == {one["spec"]["volumeName"] for one in kube.list("pvc")}
     assert {name: len(disks) for name, disks in made.items()} == dict.fromkeys(made, 1)
+    crowd.check_bytes(kube)
 
 
 def test_the_death_of_the_leader_costs_no_volume(

@@ -17,11 +17,11 @@ PODS = int(os.environ.get("E2E_CROWD", "50"))
 
 
 def test_a_crowd_comes_and_goes(kube: Kube, cloud: MockCloud, orders: Callable[[], Orders]) -> None:
-    """Fifty pods with a volume each run on one disk each, and at the end nothing is left.
+    """Fifty pods have a disk and bytes of their own each, and at the end nothing is left.
 
     The fixture's own check at the end is the second half of this scenario.
     """
-    crowd.begin(kube, PODS, of="e2e-wait")
+    crowd.begin(kube, PODS, of="e2e-wait", script=crowd.KEEPING)
     crowd.wait_running(kube, PODS)
     handles = {
         volume["spec"]["csi"]["volumeHandle"]
@@ -32,6 +32,7 @@ def test_a_crowd_comes_and_goes(kube: Kube, cloud: MockCloud, orders: Callable[[
     assert orders().made() == sorted(handles)
     disks = cloud.disks()
     assert {disks[handle]["status"] for handle in handles} == {"In_use"}
+    crowd.check_bytes(kube)
     kube.delete("pod", "--all")
 
 

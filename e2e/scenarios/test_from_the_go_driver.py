@@ -12,6 +12,7 @@ import pytest
 
 from e2e.support.cloud import MockCloud
 from e2e.support.data import SUM, WRITE, disk_of
+from e2e.support.disks import CloudDisks, in_use
 from e2e.support.kube import Kube, Object
 from e2e.support.load import ticking, written
 from e2e.support.machines import Zones
@@ -59,7 +60,9 @@ def as_that_driver_wrote_it(
 
 
 @pytest.mark.parametrize("zone_key", [PRIVATE_ZONE, STANDARD_ZONE])
-def test_its_volumes_are_served(kube: Kube, cloud: MockCloud, zones: Zones, zone_key: str) -> None:
+def test_its_volumes_are_served(
+    kube: Kube, cloud: MockCloud, cloud_disk: CloudDisks, zones: Zones, zone_key: str
+) -> None:
     """A volume of either generation of topology keys is attached, mounted, and deleted."""
     kube.apply(
         claim("first", of="e2e-retain"), pod("writer", claims={"first": "/data"}, zone=zones.two)
@@ -82,6 +85,8 @@ def test_its_volumes_are_served(kube: Kube, cloud: MockCloud, zones: Zones, zone
     node = kube.wait_running("reader")["spec"]["nodeName"]
     assert node in (zones.first, zones.second)
     assert kube.sh("reader", SUM) == wrote
+    assert disk_of(kube, "data") == disk
+    assert cloud_disk("data") == in_use(node)
     kube.delete("pod", "reader")
     kube.delete("pvc", "data")
     kube.wait_gone("pv", name)
@@ -130,8 +135,8 @@ def classes(kube: Kube, zones: Zones) -> Iterator[Mapping[str, Object]]:
 
 @pytest.mark.parametrize("zone_key", [PRIVATE_ZONE, STANDARD_ZONE])
 def test_its_classes_are_served(
-    kube: Kube, zones: Zones, orders: Callable[[], Orders], classes: Mapping[str, Object],
-    zone_key: str,
+    kube: Kube, zones: Zones, orders: Callable[[], Orders], cloud_disk: CloudDisks, *,
+    classes: Mapping[str, Object], zone_key: str,
 ) -> None:  # fmt: skip
     """Each parameter is understood, those that the cloud knows come to it, and the zone counts."""
     of = classes[zone_key]
@@ -139,6 +144,7 @@ def test_its_classes_are_served(
         of, claim("data", of=of["metadata"]["name"]), pod("worker", claims={"data": "/data"})
     )
     assert kube.wait_running("worker")["spec"]["nodeName"] == zones.third
+    assert cloud_disk("data") == in_use(zones.third, size_gib=20)
     (order,) = orders().of_disk(disk_of(kube, "data"))
     asked = {key: order[key] for key in ("DiskCategory", "Size", "ZoneId", *SENT)}
     assert asked == {"DiskCategory": "cloud_auto", "Size": "20", "ZoneId": zones.one, **SENT}
@@ -205,8 +211,9 @@ def no_driver(driver: Kube) -> Iterator[None]:
 
 @pytest.mark.disruptive
 def test_pods_run_on_while_the_driver_is_swapped(
-    kube: Kube, cloud: MockCloud, driver: Kube, zones: Zones, classes: Mapping[str, Object]
-) -> None:
+    kube: Kube, cloud: MockCloud, cloud_disk: CloudDisks, driver: Kube, zones: Zones, *,
+    classes: Mapping[str, Object],
+) -> None:  # fmt: skip
     """With no driver at all a pod writes on; the next one serves what the Go driver has left.
 
     By the attachment that was there before another pod gets the volume, and at last it is detached;
@@ -248,4 +255,6 @@ def test_pods_run_on_while_the_driver_is_swapped(
     kube.apply(pod("next", claims={"data": "/data"}, node=other))
     kube.wait_running("next")
     assert kube.sh("next", SUM) == wrote
+    assert cloud_disk("data") == in_use(other)
+    assert cloud_disk("new") == in_use(kube.node_of("new"), size_gib=20)
     driver.run("rollout", "status", "daemonset/diskcsi-node", "--timeout=180s", timeout_s=200)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
 from e2e.support.cloud import MockCloud
-from e2e.support.data import SUM, WRITE, disk_of
+from e2e.support.data import GIB, SUM, WRITE, disk_of, room
+from e2e.support.disks import CloudDisks, in_use
 from e2e.support.kube import Kube
 from e2e.support.machines import Zones
 from e2e.support.objects import DRIVER, stateful_set
+from e2e.support.orders import Orders
 
 
 @pytest.fixture
@@ -51,19 +53,19 @@ def _make(cluster: Kube, name: str, parameters: Mapping[str, str]) -> None:
 
 
 def test_a_stateful_component_gets_its_disk(
-    kube: Kube, cloud: MockCloud, zones: Zones, console_class: str
+    kube: Kube, cloud: MockCloud, cloud_disk: CloudDisks, zones: Zones, console_class: str
 ) -> None:
     """The class is found by listing classes, and the cloud shows a disk of that size in use."""
     found = [one["metadata"]["name"] for one in kube.list("storageclass")]
     assert console_class in found
     kube.apply(stateful_set("component", of=console_class, size="20Gi", node=zones.first))
     kube.wait_running("component-0")
-    disk = cloud.disks()[disk_of(kube, "data-component-0")]
-    assert (disk["size_gib"], disk["status"], disk["category"]) == (20, "In_use", "cloud_ssd")
+    assert cloud_disk("data-component-0") == in_use(zones.first, size_gib=20)
+    assert cloud.disks()[disk_of(kube, "data-component-0")]["category"] == "cloud_ssd"
 
 
 def test_data_outlives_an_update_of_the_component(
-    kube: Kube, zones: Zones, console_class: str
+    kube: Kube, cloud_disk: CloudDisks, zones: Zones, console_class: str
 ) -> None:
     """The StatefulSet is deleted and made again, and finds its claim."""
     component = stateful_set("component", of=console_class, size="20Gi", node=zones.first)
@@ -75,22 +77,24 @@ def test_data_outlives_an_update_of_the_component(
     kube.apply(component)
     kube.wait_running("component-0")
     assert kube.sh("component-0", SUM) == wrote
+    assert cloud_disk("data-component-0") == in_use(zones.first, size_gib=20)
 
 
 def test_less_than_the_smallest_disk_is_explained_on_the_claim(
-    kube: Kube, cloud: MockCloud, console_class: str
+    kube: Kube, orders: Callable[[], Orders], console_class: str
 ) -> None:
     """The claim tells the minimum and the way out, and no disk is made."""
     kube.apply(stateful_set("component", of=console_class, size="10Gi"))
     told = kube.wait_event("pvc", "data-component-0", "20")
     assert "volumeSizeAutoAvailable" in told
-    assert not [one for one in cloud.state()["disks"] if kube.namespace in one["tags"].values()]
+    assert orders().made() == []
 
 
 def test_a_class_may_round_up(
-    kube: Kube, cloud: MockCloud, zones: Zones, forgiving_class: str
+    kube: Kube, cloud_disk: CloudDisks, zones: Zones, forgiving_class: str
 ) -> None:
     """With `volumeSizeAutoAvailable` a form that asks for 10 gets 20."""
     kube.apply(stateful_set("component", of=forgiving_class, size="10Gi", node=zones.first))
     kube.wait_running("component-0")
-    assert cloud.disks()[disk_of(kube, "data-component-0")]["size_gib"] == 20
+    assert cloud_disk("data-component-0") == in_use(zones.first, size_gib=20)
+    assert room(kube, "component-0") > 18 * GIB

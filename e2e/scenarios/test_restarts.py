@@ -10,6 +10,7 @@ import pytest
 from e2e.cluster.place import NAMESPACE, Place
 from e2e.support import crowd
 from e2e.support.data import SUM, WRITE
+from e2e.support.disks import CloudDisks, in_use
 from e2e.support.kube import Kube
 from e2e.support.load import ticking, written
 from e2e.support.machines import Machines, Zones
@@ -32,7 +33,9 @@ PAUSE_BEYOND_S = 1.0
 
 
 @pytest.fixture
-def writers(kube: Kube, zones: Zones, orders: Callable[[], Orders]) -> Callable[[], None]:
+def writers(
+    kube: Kube, zones: Zones, orders: Callable[[], Orders], cloud_disk: CloudDisks
+) -> Callable[[], None]:
     """Two pods on one node, one with a volume and one without; call it to hear how they fared."""
     kube.apply(
         claim("data", of="e2e-wait"),
@@ -41,6 +44,7 @@ def writers(kube: Kube, zones: Zones, orders: Callable[[], Orders]) -> Callable[
     )
     kube.wait_running("writer")
     kube.wait_running("control")
+    wrote = kube.sh("writer", WRITE)
     restarts = {name: _restarts(kube, name) for name in ("writer", "control")}
     lines = written(kube, "writer", "/data").lines
 
@@ -52,6 +56,8 @@ def writers(kube: Kube, zones: Zones, orders: Callable[[], Orders]) -> Callable[
         without = written(kube, "control", "/data")
         assert with_volume.errors == ""
         assert {name: _restarts(kube, name) for name in restarts} == restarts
+        assert kube.sh("writer", SUM) == wrote
+        assert cloud_disk("data") == in_use(zones.first)
         assert with_volume.longest_pause_s <= without.longest_pause_s + PAUSE_BEYOND_S
         assert orders().disks().keys() == {one["spec"]["volumeName"] for one in kube.list("pvc")}
         assert len(orders().made()) == len(kube.list("pvc"))
@@ -90,7 +96,7 @@ def test_writing_goes_on_while_a_part_of_the_node_restarts(
 
 
 def test_a_wiped_registration_directory_is_mended(
-    kube: Kube, machines: Machines, zones: Zones
+    kube: Kube, machines: Machines, zones: Zones, cloud_disk: CloudDisks
 ) -> None:
     """The plug-in registers itself again, and the next pod gets its volume."""
     machines.run(
@@ -107,6 +113,7 @@ def test_a_wiped_registration_directory_is_mended(
         claim("data", of="e2e-wait"), pod("next", claims={"data": "/data"}, node=zones.first)
     )
     kube.wait_running("next")
+    assert cloud_disk("data") == in_use(zones.first)
 
 
 @pytest.fixture
@@ -154,7 +161,7 @@ def together(kube: Kube, zones: Zones) -> Iterator[None]:
 
 @pytest.mark.usefixtures("together")
 def test_a_drain_waits_for_a_disruption_budget(
-    kube: Kube, zones: Zones, orders: Callable[[], Orders]
+    kube: Kube, zones: Zones, orders: Callable[[], Orders], cloud_disk: CloudDisks
 ) -> None:
     """The second pod goes when the first runs elsewhere, and each finds its data there."""
     wrote = {name: kube.sh(name, WRITE) for name in ("db-0", "db-1")}
@@ -173,4 +180,5 @@ def test_a_drain_waits_for_a_disruption_budget(
     for name, before in wrote.items():
         assert kube.wait_running(name)["spec"]["nodeName"] == zones.second
         assert kube.sh(name, SUM) == before
+        assert cloud_disk(f"data-{name}") == in_use(zones.second)
     assert len(orders().made()) == 2

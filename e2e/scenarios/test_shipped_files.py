@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from e2e.cluster.modules import kubernetes_version
 from e2e.cluster.place import ROOT, Place
 from e2e.support.kube import Kube, is_ready
 from e2e.support.machines import Machines, Zones
+from e2e.support.orders import Orders
 from e2e.support.release import CHART, helm
 from e2e.support.waiting import wait_for
 
@@ -53,7 +55,7 @@ def test_the_server_takes_every_object_of_the_chart(
     assert "daemonset.apps/second-diskcsi-node created (server dry run)" in told
 
 
-def test_the_examples_run(kube: Kube) -> None:
+def test_the_examples_run(kube: Kube, orders: Callable[[], Orders]) -> None:
     """All of them together, as the tutorial applies them, with the cluster's default class."""
     kube.run("apply", "--filename", str(EXAMPLES / "pvc.yaml"))
     kube.wait_running("example")
@@ -64,7 +66,10 @@ def test_the_examples_run(kube: Kube) -> None:
         timeout_s=180,
     )
     assert "hello" in kube.run("logs", "example-device")
-    assert kube.run("logs", "example-restored").strip()
+    restored = kube.run("logs", "example-restored").splitlines()[0]
+    assert restored in kube.sh("example", "cat /data/dates").splitlines()
+    assert len(orders().made()) == len(kube.list("pvc"))
+    assert orders().attached() == frozenset(orders().made())
 
 
 def test_the_release_passes_its_own_test(place: Place) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from e2e.support.data import GIB, SUM, SUM_DEVICE, WRITE, WRITE_DEVICE, room
+from e2e.support.disks import CloudDisks, in_use
 from e2e.support.kube import Kube, Object
 from e2e.support.objects import DRIVER, claim, from_snapshot, pod, snapshot
 from e2e.support.orders import Orders
@@ -16,7 +17,7 @@ def is_usable(one: Object) -> bool:
 
 
 def test_a_snapshot_restores_to_the_same_and_to_a_larger_size(
-    kube: Kube, orders: Callable[[], Orders]
+    kube: Kube, orders: Callable[[], Orders], cloud_disk: CloudDisks
 ) -> None:
     """Both have the data of the moment of the snapshot, and the larger one has its room."""
     kube.apply(claim("data", of="e2e-wait"), pod("writer", claims={"data": "/data"}))
@@ -36,10 +37,14 @@ def test_a_snapshot_restores_to_the_same_and_to_a_larger_size(
     assert kube.sh("same", SUM) == wrote
     assert kube.sh("larger", SUM) == wrote
     assert room(kube, "larger") > 2 * GIB
+    assert cloud_disk("same") == in_use(kube.node_of("same"))
+    assert cloud_disk("larger") == in_use(kube.node_of("larger"), size_gib=3)
     assert (len(orders().made()), len(orders().snapshots())) == (3, 1)
 
 
-def test_a_raw_block_volume_is_restored(kube: Kube, orders: Callable[[], Orders]) -> None:
+def test_a_raw_block_volume_is_restored(
+    kube: Kube, orders: Callable[[], Orders], cloud_disk: CloudDisks
+) -> None:
     """A snapshot keeps the bytes of a device that has no filesystem."""
     kube.apply(
         claim("disk", of="e2e-wait", mode="Block"), pod("writer", devices={"disk": "/dev/disk0"})
@@ -54,10 +59,13 @@ def test_a_raw_block_volume_is_restored(kube: Kube, orders: Callable[[], Orders]
     )
     kube.wait_running("reader")
     assert kube.sh("reader", SUM_DEVICE) == wrote
+    assert cloud_disk("copy") == in_use(kube.node_of("reader"))
     assert (len(orders().made()), len(orders().snapshots())) == (2, 1)
 
 
-def test_a_snapshot_content_written_by_hand_serves(kube: Kube) -> None:
+def test_a_snapshot_content_written_by_hand_serves(
+    kube: Kube, orders: Callable[[], Orders], cloud_disk: CloudDisks
+) -> None:
     """A VolumeSnapshotContent with a snapshot's id makes an existing snapshot usable."""
     kube.apply(claim("data", of="e2e-wait"), pod("writer", claims={"data": "/data"}))
     kube.wait_running("writer")
@@ -89,5 +97,7 @@ def test_a_snapshot_content_written_by_hand_serves(kube: Kube) -> None:
     )
     kube.wait_running("reader")
     assert kube.sh("reader", SUM) == wrote
+    assert cloud_disk("copy") == in_use(kube.node_of("reader"))
+    assert orders().snapshots() == [handle]
     kube.delete("volumesnapshot", "by-hand")
     kube.delete("volumesnapshotcontent", name)

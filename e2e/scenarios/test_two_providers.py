@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from e2e.support.data import SUM, WRITE
+from e2e.support.disks import CloudDisks, in_use
 from e2e.support.kube import Kube
 from e2e.support.machines import Machines, Zones, loop_devices
 from e2e.support.objects import DRIVER, claim, pod
@@ -68,8 +69,9 @@ def let_it_make_devices(kube: Kube) -> None:
 
 
 def test_a_pod_has_volumes_of_two_providers_at_once(
-    kube: Kube, machines: Machines, zones: Zones, directory: str, install: Install
-) -> None:
+    kube: Kube, machines: Machines, zones: Zones, cloud_disk: CloudDisks, *,
+    directory: str, install: Install,
+) -> None:  # fmt: skip
     """A disk of the cloud and one of the provider `local`, each by a release and driver of its own.
 
     Both are bound, mounted in one pod on one node, and each keeps its own bytes.
@@ -93,5 +95,6 @@ def test_a_pod_has_volumes_of_two_providers_at_once(
     assert {path: kube.sh("both", SUM.replace("/data", path)) for path in wrote} == wrote
     files = kube.sh("both", "stat -c %d /data /local").split()
     assert len(set(files)) == len(files)
+    assert cloud_disk("cloud") == in_use(zones.first)
     take_back(kube)
     assert machines.run(zones.first, "ls", f"{directory}/store/disks").split() == []

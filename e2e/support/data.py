@@ -54,7 +54,11 @@ def room(kube: Kube, name: str) -> int:
     return int(kube.sh(name, "df -k /data | awk 'END {print $2}'")) * 1024
 
 
+def volume_of(kube: Kube, claim_name: str) -> str:
+    """The name of a claim's volume."""
+    return str(kube.get("pvc", claim_name)["spec"]["volumeName"])
+
+
 def disk_of(kube: Kube, claim_name: str) -> str:
     """The id of a claim's disk."""
-    volume = kube.get("pvc", claim_name)["spec"]["volumeName"]
-    return str(kube.get("pv", volume)["spec"]["csi"]["volumeHandle"])
+    return str(kube.get("pv", volume_of(kube, claim_name))["spec"]["csi"]["volumeHandle"])

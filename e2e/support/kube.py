@@ -138,6 +138,10 @@ class Kube:
         """The pod, once all of its containers are ready."""
         return self.wait("pod", pod, is_ready, what="is ready", timeout_s=timeout_s)
 
+    def node_of(self, pod: str) -> str:
+        """The name of the node that a pod was sent to."""
+        return str(self.get("pod", pod)["spec"]["nodeName"])
+
     def wait_gone(self, kind: str, name: str, *, timeout_s: float = 120) -> None:
         """Return when there is no such object any more."""
         wait_for(

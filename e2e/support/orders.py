@@ -47,6 +47,21 @@ class Orders:
         """The parameters of each order that named this disk as made."""
         return [call["params"] for call in self._of("CreateDisk") if call["made"] == disk]
 
+    def grown(self, disk: str) -> int:
+        """How many orders to grow this disk were taken."""
+        return sum(
+            call["params"]["DiskId"] == disk and call["status"] == 200
+            for call in self._of("ResizeDisk")
+        )
+
+    def given_to(self, disk: str) -> Sequence[str]:
+        """The instances that this disk was ordered to, oldest first; refused orders don't count."""
+        return [
+            call["params"]["InstanceId"]
+            for call in self._of("AttachDisk")
+            if call["params"]["DiskId"] == disk and call["status"] == 200
+        ]
+
     def made(self) -> Sequence[str]:
         """Every disk that was made for a claim of the namespace."""
         return sorted(disk for disks in self.disks().values() for disk in disks)

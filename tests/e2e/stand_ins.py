@@ -32,9 +32,15 @@ class ListedKube(Kube):
 class StatedCloud(MockCloud):
     """A cloud with a state that was given."""
 
-    def __init__(self, *, disks: Sequence[Object] = (), snapshots: Sequence[Object] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        disks: Sequence[Object] = (),
+        snapshots: Sequence[Object] = (),
+        instances: Sequence[Object] = (),
+    ) -> None:
         super().__init__(kube=ListedKube())
-        self.told = {"disks": disks, "snapshots": snapshots}
+        self.told = {"disks": disks, "snapshots": snapshots, "instances": instances}
 
     def state(self) -> dict[str, Sequence[Object]]:
         """That state."""
@@ -52,8 +58,13 @@ def disk(name: str, *, namespace: str = "mine") -> Object:
     return {"id": name, "tags": {"csi.storage.k8s.io/pvc/namespace": namespace}}
 
 
-def call(action: str, made: str = "", *, fault: str = "", **params: str) -> Object:
-    return {"action": action, "made": made, "fault": fault, "params": params}
+def call(
+    action: str, made: str = "", *, fault: str = "", status: int = 200, **params: str
+) -> Object:
+    return {
+        "action": action, "made": made, "fault": fault, "status": status, "code": "",
+        "lost": False, "params": params,
+    }  # fmt: skip
 
 
 def order(name: str, made: str = "", *, namespace: str = "mine") -> Object:
@@ -65,4 +76,4 @@ def order(name: str, made: str = "", *, namespace: str = "mine") -> Object:
         for number, (key, value) in numbered
         for part, text in (("Key", key), ("Value", value))
     }
-    return call("CreateDisk", made, **params)
+    return {**call("CreateDisk", made), "params": params}

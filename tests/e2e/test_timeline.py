@@ -53,8 +53,8 @@ class CalledCloud(StatedCloud):
 
     def calls(self, *, since: int = 0) -> Sequence[Object]:
         """The call, and one for somebody else's disk."""
-        told = {"at": CALLED_AT_S, "code": "", "status": 200, "lost": False}
-        return [{**call("AttachDisk", DiskId=name), **told} for name in ("d-1", "d-9")]
+        called = [call("AttachDisk", DiskId=name) for name in ("d-1", "d-9")]
+        return [{**one, "at": CALLED_AT_S} for one in called]
 
 
 def line(second: int, text: str, *, pod: str = "diskcsi-node-x", run: int = 0) -> str:
