@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from e2e.support.cloud import NAMESPACE as MOCK_NAMESPACE
 from e2e.support.cloud import MockCloud
 from e2e.support.data import SUM, WRITE, disk_of
+from e2e.support.disks import CloudDisks, in_use
 from e2e.support.kube import Kube, Object
-from e2e.support.machines import Machines, Zones
+from e2e.support.leftovers import disk_devices
+from e2e.support.machines import Machines, Zones, loop_devices
 from e2e.support.objects import stateful_set
+from e2e.support.orders import Orders
 from e2e.support.waiting import hold_for, wait_for
 
 TAINT = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
 ELSEWHERE_S = 60
 """From the taint to the pod running on another node with its data."""
+
+SERVER = "app.kubernetes.io/component=server"
+"""Of the mock's namespace, the pod that is the cloud."""
 
 HELD_S = 10
 """For which a frozen node is seen to keep its disk: several polls and retries of everybody."""
@@ -41,7 +48,7 @@ def victim(kube: Kube, machines: Machines, zones: Zones) -> Iterator[str]:
 
 
 def test_a_stopped_node_s_pod_runs_elsewhere_with_its_data(
-    kube: Kube, machines: Machines, victim: str
+    kube: Kube, machines: Machines, cloud_disk: CloudDisks, victim: str
 ) -> None:
     """Within a minute of the taint; and the old node comes back clean."""
     wrote = kube.sh("db-0", WRITE)
@@ -58,7 +65,7 @@ def test_a_stopped_node_s_pod_runs_elsewhere_with_its_data(
     took_s = time.monotonic() - tainted_s
     assert kube.sh("db-0", SUM) == wrote
     assert took_s <= ELSEWHERE_S
-    assert moved["spec"]["nodeName"] != victim
+    assert cloud_disk("data-db-0") == in_use(moved["spec"]["nodeName"])
     machines.start(victim)
     kube.run("taint", "node", victim, "node.kubernetes.io/out-of-service-")
     kube.wait("node", victim, is_node_ready, what="is ready", timeout_s=180)
@@ -67,7 +74,7 @@ def test_a_stopped_node_s_pod_runs_elsewhere_with_its_data(
 
 
 def test_a_rebooted_node_s_pods_find_their_data(
-    kube: Kube, machines: Machines, victim: str
+    kube: Kube, machines: Machines, cloud_disk: CloudDisks, victim: str
 ) -> None:
     """Its device is there again, and kubelet mounts it again."""
     wrote = kube.sh("db-0", WRITE)
@@ -81,11 +88,34 @@ def test_a_rebooted_node_s_pods_find_their_data(
     )  # fmt: skip
     kube.wait_running("db-0")
     assert kube.sh("db-0", SUM) == wrote
+    assert cloud_disk("data-db-0") == in_use(victim)
 
 
+@pytest.fixture
+def same_server(kube: Kube) -> Iterator[None]:
+    """The cloud's server is the same process at the end, so that it forgot nothing meanwhile."""
+
+    def run() -> list[tuple[str, int]]:
+        pods = kube.within(MOCK_NAMESPACE).list("pods", selector=SERVER)
+        return [
+            (one["metadata"]["uid"], one["status"]["containerStatuses"][0]["restartCount"])
+            for one in pods
+        ]
+
+    before = run()
+    yield
+    assert run() == before
+
+
+@pytest.mark.usefixtures("same_server")
+@pytest.mark.parametrize(
+    "let_go",
+    [pytest.param(Machines.resume, id="thaws"), pytest.param(Machines.stop, id="loses-power")],
+)
 def test_a_frozen_node_keeps_its_disk_until_it_lets_go(
-    kube: Kube, cloud: MockCloud, machines: Machines, victim: str
-) -> None:
+    kube: Kube, cloud: MockCloud, machines: Machines, victim: str, cloud_disk: CloudDisks, *,
+    orders: Callable[[], Orders], let_go: Callable[[Machines, str], None],
+) -> None:  # fmt: skip
     """A disk that a hung machine holds open is Detaching, and given to no other node before."""
     wrote, disk = kube.sh("db-0", WRITE), disk_of(kube, "data-db-0")
     (holder,) = cloud.disks()[disk]["attached_to"]
@@ -96,20 +126,24 @@ def test_a_frozen_node_keeps_its_disk_until_it_lets_go(
     hold_for(
         HELD_S,
         lambda: (
-            _place_of(cloud, disk) == ("Detaching", [holder]) and not _runs(kube, not_on=victim)
+            _place_of(cloud, disk) == ("Detaching", [holder])
+            and disk in disk_devices(loop_devices()).values()
+            and not _runs(kube, not_on=victim)
         ),
-        what=f"the disk stays Detaching at {holder}, and no other node runs db-0",
+        what=f"the disk stays Detaching at {holder} with its device, and no other node runs db-0",
         instead=lambda: f"it is {_place_of(cloud, disk)}, db-0 is {kube.find('pod', 'db-0')}",
     )
-    machines.stop(victim)  # a dead machine holds nothing
-    kube.wait(
+    assert orders().given_to(disk) == [holder]
+    let_go(machines, victim)  # one that runs unmounts, a dead one holds nothing
+    moved = kube.wait(
         "pod", "db-0",
         lambda one: one["spec"].get("nodeName") not in (None, victim)
         and one["status"]["phase"] == "Running",
         what="runs elsewhere", timeout_s=180,
     )  # fmt: skip
     assert kube.sh("db-0", SUM) == wrote
-    assert cloud.disks()[disk]["attached_to"] != [holder]
+    assert cloud_disk("data-db-0") == in_use(moved["spec"]["nodeName"])
+    assert len(orders().given_to(disk)) == 2
 
 
 def _place_of(cloud: MockCloud, disk: str) -> tuple[str, list[str]]:
