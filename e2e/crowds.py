@@ -2,7 +2,8 @@
 
 Each is fifty pods with a volume, apply to running to gone. What there is of disks, devices, mounts
 and objects is counted before the first and after each. With `--break` the cluster is deleted in the
-middle of a crowd, as anybody would delete it, and the loop devices that it leaves are shown.
+middle of a crowd, some of whose volumes are raw devices, as anybody would delete it; the loop devices
+that it leaves are shown, with whose they are, and then taken away.
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeAlias
 
 import click
 
 from e2e.cluster.place import CLUSTER, Place, here
 from e2e.support import crowd
 from e2e.support.cloud import MockCloud
-from e2e.support.counts import KUBELET_DEVICES, Counts, changed, counts
+from e2e.support.counts import Counts, changed, counts
 from e2e.support.kube import Kube
-from e2e.support.leftovers import disk_devices
-from e2e.support.machines import Machines, loop_devices
+from e2e.support.leftovers import KUBELETS, MOCKS, owners_of_devices
+from e2e.support.machines import Machines, loop_binding, loop_devices
 from e2e.support.objects import namespace, storage_class
 from e2e.support.waiting import NotSeen, wait_for
 
@@ -30,7 +32,16 @@ NAME: Final = "e2e-crowds"
 """Of the namespace and the class."""
 
 SETTLED_S: Final = 120
-"""For the last detach and deletion after the last pod; and for the kernel after the cluster."""
+"""For the last detach and deletion after the last pod."""
+
+RAW: Final = 4
+"""Pods of a crowd amid which the cluster is deleted that have their volume as a device."""
+
+CLEARED_S: Final = 30
+"""For the kernel to clear the devices that nobody has open any more; it takes it a moment."""
+
+Device: TypeAlias = tuple[str, str]
+"""The name of a loop device, and which binding of it to a file is meant."""
 
 
 class Crowds:
@@ -64,24 +75,36 @@ class Crowds:
         return same
 
     def broken(self) -> bool:
-        """Whether a cluster that is deleted in the middle of a crowd leaves no loop device."""
+        """Whether a cluster that is deleted in the middle of a crowd leaves no loop device.
+
+        Those that it leaves are told, and taken away where this process may do so.
+        """
+        raw = min(RAW, self._size)
         self._make_namespace()
-        crowd.begin(self._kube, self._size, of=NAME)
+        crowd.begin(self._kube, self._size, of=NAME, raw=raw)
         crowd.wait_running(self._kube, self._size // 2)
-        disks = {disk.removeprefix("d-") for disk in self._cloud.disks()}
-        _say(f"{crowd.running(self._kube)} of {self._size} pods run, {len(disks)} disks are there")
+        wait_for(
+            lambda: list(self._devices().values()).count(KUBELETS) >= raw,
+            what=f"kubelet has a device over each of {raw} raw volumes", timeout_s=crowd.COME_S,
+        )  # fmt: skip
+        there = self._devices()
+        _say(f"{crowd.running(self._kube)} of {self._size} pods run; {_by_owner(there)}")
         _say(f"kind delete cluster --name {CLUSTER}")
         subprocess.run(
             [str(self._place.programs / "kind"), "delete", "cluster", "--name", CLUSTER],
             check=True, env=self._place.environment(),
         )  # fmt: skip
-        try:
-            wait_for(lambda: not _left(disks), what="no loop device is left", timeout_s=SETTLED_S)
-        except NotSeen:
-            _say("left:\n" + "\n".join(f"  {one}" for one in _left(disks)))
-            return False
-        _say("no loop device is left")
-        return True
+        if none_left := _cleared(there):
+            _say("no loop device is left")
+        else:
+            _take_away(there)
+        return none_left
+
+    def _devices(self) -> Mapping[Device, str]:
+        """The cluster's loop devices, and whose each is."""
+        volumes = [one["metadata"]["name"] for one in self._kube.list("pv")]
+        found = owners_of_devices(loop_devices(), disks=self._cloud.disks(), volumes=volumes)
+        return {(name, loop_binding(name)): owner for name, owner in found.items()}
 
     def _settled(self, before: Counts, title: str) -> bool:
         try:
@@ -114,15 +137,45 @@ class Crowds:
         self._kube.apply(namespace(NAME), storage_class(NAME))
 
 
-def _left(disks: set[str]) -> list[str]:
-    """Loop devices over the disks' files, wherever the kernel sees them now, and kubelet's own."""
+def _left(there: Mapping[Device, str]) -> Mapping[Device, str]:
+    """Those that still have the file that they had, however the kernel tells its path by now."""
     files = loop_devices()
-    ours = disk_devices(files).keys()
-    return [
-        f"{name} over {file}"
-        for name, file in sorted(files.items())
-        if name in ours or KUBELET_DEVICES in file or any(f"/{disk}." in file for disk in disks)
-    ]
+    return {
+        (name, binding): owner
+        for (name, binding), owner in there.items()
+        if name in files and loop_binding(name) == binding
+    }
+
+
+def _cleared(there: Mapping[Device, str]) -> bool:
+    """Whether the kernel clears all of them in time; those that are left are told."""
+    try:
+        wait_for(
+            lambda: not _left(there), what="no loop device is left", timeout_s=CLEARED_S,
+        )  # fmt: skip
+    except NotSeen:
+        left, files = _left(there), loop_devices()
+        _say(f"left: {_by_owner(left)}")
+        for (name, _), owner in sorted(left.items()):
+            _say(f"  {name}, {owner}, over {files.get(name, 'nothing by now')}")
+        return False
+    return True
+
+
+def _take_away(there: Mapping[Device, str]) -> None:
+    """Detach kubelet's, which the kernel keeps; with them the mock's below go by themselves."""
+    for (name, _), owner in sorted(_left(there).items()):
+        if owner == KUBELETS:
+            command = ["losetup", "--detach", f"/dev/{name}"]
+            done = subprocess.run(command, check=False, capture_output=True, text=True)
+            _say(f"{' '.join(command)} {done.stderr}".rstrip())
+    if _cleared(there):
+        _say("without kubelet's no loop device is left")
+
+
+def _by_owner(devices: Mapping[Device, str]) -> str:
+    counted = Counter(devices.values())
+    return ", ".join(f"{counted[owner]} loop devices are {owner}" for owner in (MOCKS, KUBELETS))
 
 
 def _tell(title: str, found: Counts) -> None:

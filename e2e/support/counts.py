@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube
-from e2e.support.leftovers import disk_devices
+from e2e.support.leftovers import KUBELET_DEVICES, disk_devices
 from e2e.support.machines import Machines
-
-KUBELET_DEVICES: Final = "/kubernetes.io/csi/volumeDevices/"
-"""In the path of the file that kubelet lays a loop device over, for each raw block volume."""
 
 Counts = Mapping[str, int]
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube, Object
+
+MOCKS: Final = "the mock's"
+KUBELETS: Final = "kubelet's"
+"""Whose a loop device is."""
+
+KUBELET_DEVICES: Final = "/kubernetes.io/csi/volumeDevices/"
+"""In the path of the file that kubelet lays a loop device over, for each raw block volume."""
 
 DISK_DIRECTORIES: Final = ("/disks/", "/var/lib/mockcloud/disks/")
 """Where the mock keeps files, as the kernel tells it outside and inside of the mock's pod."""
@@ -91,6 +98,25 @@ def _claimed_from(volume: Object) -> str:
 
 def _tagged(disk: Object, namespace: str) -> bool:
     return namespace in disk["tags"].values()
+
+
+def owners_of_devices(
+    files: Mapping[str, str], *, disks: Collection[str], volumes: Collection[str]
+) -> dict[str, str]:
+    """Whose each loop device of a cluster is, by its name.
+
+    Args:
+        files: the file behind each loop device of the kernel.
+        disks: the mock's, by id: each that is attached has a device.
+        volumes: by name; kubelet lays a device of its own over each that is used as one.
+    """
+    mocks = {name for name, disk in disk_devices(files).items() if disk in disks}
+    kubelets = {
+        name
+        for name, file in files.items()
+        if KUBELET_DEVICES in file and any(volume in file for volume in volumes)
+    }
+    return {**dict.fromkeys(mocks, MOCKS), **dict.fromkeys(kubelets, KUBELETS)}
 
 
 def disk_devices(files: Mapping[str, str]) -> dict[str, str]:

@@ -91,6 +91,11 @@ class Machines:
         return done.stdout
 
 
+def loop_binding(name: str) -> str:
+    """Which binding to a file this is of a loop device: its next one is told by another word."""
+    return Path("/sys/block", name, "diskseq").read_text().strip()
+
+
 def loop_devices() -> Mapping[str, str]:
     """The file behind every loop device of the kernel that has one."""
     found = {}
