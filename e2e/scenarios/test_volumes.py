@@ -14,10 +14,9 @@ from e2e.support.machines import Zones
 from e2e.support.objects import DRIVER, claim, pod, storage_class
 from e2e.support.waiting import wait_for
 
-AVAILABLE_AND_TO_DELETE: Final = (
-    '{"spec":{"claimRef":null,"persistentVolumeReclaimPolicy":"Delete"}}'
-)
-"""Of a volume whose claim is gone: that another may have it, and that it goes with that one."""
+FOR_ANOTHER_CLAIM: Final = '{"spec":{"claimRef":null}}'
+TO_GO_WITH_ITS_CLAIM: Final = '{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}'
+"""Of a volume."""
 
 
 @pytest.mark.parametrize("of", ["e2e-wait", "e2e-wait-xfs", "e2e-now", "e2e-now-xfs"])
@@ -187,13 +186,14 @@ def test_retained_disks_stay_when_their_claim_goes(
     kube.delete("pvc", "data")
     kube.wait("pv", volume, lambda one: one["status"]["phase"] == "Released", what="is released")
     wait_for(lambda: cloud.disks()[disk]["status"] == "Available", what="the disk is free")
-    kube.run("patch", "pv", volume, f"--patch={AVAILABLE_AND_TO_DELETE}")
+    kube.run("patch", "pv", volume, f"--patch={FOR_ANOTHER_CLAIM}")
     kube.apply(
         claim("next", of="e2e-retain", volume=volume), pod("reader", claims={"next": "/data"})
     )
     kube.wait_running("reader")
     assert kube.sh("reader", SUM) == wrote
     assert cloud_disk("next") == in_use(kube.node_of("reader"))
+    kube.run("patch", "pv", volume, f"--patch={TO_GO_WITH_ITS_CLAIM}")
     kube.delete("pod", "reader")
     kube.delete("pvc", "next")
     kube.wait_gone("pv", volume)

@@ -17,6 +17,7 @@ from typing import Any, Final
 from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube
 from e2e.support.machines import Machines
+from e2e.support.orders import Orders
 
 LOGGED: Final = re.compile(
     r"[^_]+_(?P<pod>[^_]+)_[^/]+/(?P<container>[^/]+)/(?P<run>\d+)\.log:"
@@ -89,9 +90,11 @@ class Timeline:
                 found |= {volume["metadata"]["name"], volume["spec"]["csi"]["volumeHandle"]}
         found |= {claim["metadata"]["uid"] for claim in self._kube.list("pvc")}
         self._ids |= found
-        for disk in self._cloud.state()["disks"]:
-            if self._concerns(disk):
-                self._ids.add(disk["id"])
+        orders = Orders.read(
+            cloud=self._cloud, since=self._first_call, namespace=self._kube.namespace
+        )
+        for name, disks in orders.disks().items():  # those that are gone by now as well
+            self._ids |= {name, *disks}
 
     def _note_events(self) -> None:
         for event in self._kube.list("events"):

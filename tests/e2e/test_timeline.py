@@ -9,7 +9,7 @@ import pytest
 from e2e.support.kube import KubectlFailed, Object
 from e2e.support.machines import Machines
 from e2e.support.timeline import Timeline
-from tests.e2e.stand_ins import ListedKube, StatedCloud, call, disk, volume
+from tests.e2e.stand_ins import ListedKube, StatedCloud, call, order, volume
 
 pytest_plugins = ["pytester"]
 
@@ -46,15 +46,19 @@ class LoggingMachines(Machines):
 
 
 class CalledCloud(StatedCloud):
-    """A cloud with one disk that was called for it once."""
+    """A cloud that was called for a disk of the scenario's, and for one of somebody else's."""
 
-    def __init__(self) -> None:
-        super().__init__(disks=[disk("d-1")])
+    called = (call("AttachDisk", DiskId="d-1"), call("AttachDisk", DiskId="d-9"))
 
     def calls(self, *, since: int = 0) -> Sequence[Object]:
-        """The call, and one for somebody else's disk."""
-        called = [call("AttachDisk", DiskId=name) for name in ("d-1", "d-9")]
-        return [{**one, "at": CALLED_AT_S} for one in called]
+        """These, all at one time."""
+        return [{**one, "at": CALLED_AT_S} for one in self.called]
+
+
+class OrderedCloud(CalledCloud):
+    """A cloud that was called to make a disk, too."""
+
+    called = (order("pv-0", "d-0"), call("DeleteDisk", DiskId="d-0"))
 
 
 def line(second: int, text: str, *, pod: str = "diskcsi-node-x", run: int = 0) -> str:
@@ -80,10 +84,10 @@ def kube() -> AnsweringKube:
     )
 
 
-def timeline_of(kube: ListedKube, machines: Machines) -> Timeline:
-    return Timeline(
-        kube=kube, cloud=CalledCloud(), machines=machines, driver="diskcsi", first_call=0
-    )
+def timeline_of(
+    kube: ListedKube, machines: Machines, *, cloud: type[CalledCloud] = CalledCloud
+) -> Timeline:
+    return Timeline(kube=kube, cloud=cloud(), machines=machines, driver="diskcsi", first_call=0)
 
 
 def after_the_time(rows: str) -> list[list[str]]:
@@ -102,6 +106,14 @@ def test_all_sides_are_told_in_the_order_of_time(kube: ListedKube) -> None:
         ["diskcsi-node-x/diskcsi", "run", "1", "pv-1", "again"],
         ["Pod", "db-0", "Told:", "last"],
     ]
+
+
+def test_a_disk_that_is_gone_before_the_failure_is_told(kube: ListedKube) -> None:
+    """The cloud's log knows for whom it was made."""
+    kube.objects = {}
+    told = timeline_of(kube, LoggingMachines(), cloud=OrderedCloud).told()
+    assert told.startswith("volumes: d-0, pv-0\n")
+    assert "DeleteDisk" in told
 
 
 def test_what_went_with_the_namespace_is_told_from_memory(kube: ListedKube) -> None:
