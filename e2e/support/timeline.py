@@ -113,7 +113,7 @@ class Timeline:
         for line in filter(None, map(LOGGED.match, lines)):
             run = f" run {line['run']}" if line["run"] != "0" else ""
             yield (
-                line["when"],
+                line["when"][:26],
                 f"{line['pod'][-20:]}/{line['container']}{run}"[:38],
                 line["text"][:400],
             )
