@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,7 +14,7 @@ import yaml
 
 from diskcsi.ports.provider import AnyProvider
 from diskcsi.settings import fill
-from tests.k8s.charts import CHARTS, ROOT, Helm, tool
+from tests.k8s.charts import CHARTS, ROOT, Helm, Rendered, config, filled, pod, tool
 
 
 def run_tool(name: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -78,25 +79,56 @@ def test_values_for_another_provider_are_ones_that_it_takes(folder: AnyProvider)
     assert (told["name"], values["driverName"]) == (folder.name, folder.driver_name)
 
 
-@pytest.mark.k8s
-@pytest.mark.parametrize("overlay", ["alibaba", "kind-mockcloud"])
-def test_overlays_build_and_set_the_drivers_file(overlay: str) -> None:
-    """Each object stands once, snapshots are served, and the file is the overlay's."""
+@pytest.fixture
+def kustomize(tmp_path: Path) -> Path:
+    """A copy to edit, as people do."""
+    return Path(shutil.copytree(ROOT / "k8s" / "kustomize", tmp_path / "kustomize"))
+
+
+def built(overlay: Path) -> Rendered:
     done = subprocess.run(
-        [tool("kubectl"), "kustomize", str(ROOT / "k8s" / "kustomize" / "overlays" / overlay)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    objects = [one for one in yaml.safe_load_all(done.stdout) if one]
-    (file,) = [one for one in objects if one["metadata"]["name"] == "diskcsi-config"]
-    (controller,) = [
-        one
-        for one in objects
-        if one["metadata"]["name"] == "diskcsi-controller" and one["kind"] == "Deployment"
-    ]
-    names = [one["name"] for one in controller["spec"]["template"]["spec"]["containers"]]
-    own = yaml.safe_load(
-        (ROOT / "k8s" / "kustomize" / "overlays" / overlay / "config.yaml").read_text()
+        [tool("kubectl"), "kustomize", str(overlay)], capture_output=True, text=True, check=False
     )
-    assert file["data"] == own["data"]
-    assert "csi-snapshotter" in names
+    assert done.returncode == 0, done.stderr
+    return Rendered([one for one in yaml.safe_load_all(done.stdout) if one])
+
+
+def edit(overlay: Path, written: str, instead: str) -> None:
+    file = overlay / "kustomization.yaml"
+    assert written in file.read_text()
+    file.write_text(file.read_text().replace(written, instead))
+
+
+@pytest.mark.k8s
+@pytest.mark.parametrize("snapshots", [False, True], ids=["as it is", "with snapshots"])
+@pytest.mark.parametrize("overlay", ["alibaba", "kind-mockcloud"])
+def test_overlays_serve_snapshots_on_demand(kustomize: Path, overlay: str, snapshots: bool) -> None:
+    """As they are they need no API that Kubernetes lacks; one line adds what does."""
+    if snapshots:
+        edit(kustomize / "overlays" / overlay, "# components:", "components:")
+    rendered = built(kustomize / "overlays" / overlay)
+    names = [one["name"] for one in pod(rendered.one("Deployment", "-controller"))["containers"]]
+    assert ("csi-snapshotter" in names) is snapshots
+    assert bool(rendered.all("VolumeSnapshotClass")) is snapshots
+
+
+@pytest.mark.k8s
+def test_the_overlay_for_alibaba_is_edited_in_one_file(kustomize: Path) -> None:
+    """Region and image reach the driver's file and every pod of it."""
+    overlay = kustomize / "overlays" / "alibaba"
+    edit(overlay, "cn-hangzhou", "cn-beijing")
+    edit(overlay, "registry.example.com", "registry.of.mine")
+    rendered = built(overlay)
+    settings = filled(config(rendered), "alibaba")[1]
+    images = {one["image"] for _, told in rendered.pods() for one in told["containers"]}
+    assert settings.region == "cn-beijing"
+    assert {one.split("/")[0] for one in images} == {"registry.of.mine", "registry.k8s.io"}
+
+
+@pytest.mark.k8s
+def test_the_overlay_for_kind_calls_the_mock(kustomize: Path) -> None:
+    """The driver's file is the overlay's, and the mock is beside it."""
+    rendered = built(kustomize / "overlays" / "kind-mockcloud")
+    settings = filled(config(rendered), "alibaba")[1]
+    host, _, port = settings.ecs_endpoint.partition(":")
+    assert rendered.one("Service", host)["spec"]["ports"][0]["port"] == int(port)
