@@ -21,11 +21,11 @@ operator and Grafana need with `metrics.serviceMonitor.enabled`, `metrics.promet
 What to do when one of the chart's alerts fires: [alerts](alerts.md).
 
 ```console
-$ kubectl -n NS port-forward deploy/REL-controller 11270 &
-$ curl -s localhost:11270/metrics
+$ for pod in $(kubectl -n NS get pods -l app.kubernetes.io/name=diskcsi,app.kubernetes.io/component=controller -o name); do
+    kubectl get --raw /api/v1/namespaces/NS/pods/${{pod#pod/}}:11270/proxy/metrics; done
 ```
 
-`NS` is the release's namespace, `REL` the name that its objects begin with. A node's port is 11260; it listens on 127.0.0.1 unless
+`NS` is the release's namespace. Each replica counts what it did itself, and another may lead for each kind of call: ask all. A node's port is 11260; it listens on 127.0.0.1 unless
 `metrics.enabled` or `node.httpHost` says otherwise.
 
 | Metric | Kind | Labels | What it is for |

@@ -139,7 +139,7 @@ The cluster {CLUSTER} is ready after {self._steps.whole_s():.0f} s. Try it:
   export KUBECONFIG={self._place.kubeconfig} PATH={self._place.programs}:$PATH
   kubectl apply -f examples/kubernetes/pvc.yaml      # a claim, and a pod that writes to it
   kubectl get pvc,pod,volumeattachment
-  kubectl -n {NAMESPACE} logs ds/diskcsi-node        # what the node did
+  kubectl -n {NAMESPACE} logs -l app.kubernetes.io/component=node --prefix    # what the nodes did
   kubectl get --raw /api/v1/namespaces/mockcloud/services/mockcloud:8090/proxy/_mock/state
   make e2e K=...                                     # a scenario, or all of them
   make e2e-down                                      # nothing is left
