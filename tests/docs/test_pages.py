@@ -19,7 +19,7 @@ EXAMPLES = sorted((ROOT / "examples" / "kubernetes").glob("*.yaml"))
 OF_OTHERS = re.compile(r"\(from (Kubernetes|helm)")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#\s]*)(#[^)\s]*)?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^(?:\d\.)? *```.*?^ *```", re.MULTILINE | re.DOTALL)
 
 
 def messages() -> list[str]:
