@@ -25,8 +25,8 @@ $ for pod in $(kubectl -n NS get pods -l app.kubernetes.io/name=diskcsi,app.kube
     kubectl get --raw /api/v1/namespaces/NS/pods/${{pod#pod/}}:11270/proxy/metrics; done
 ```
 
-`NS` is the release's namespace. Each replica counts what it did itself, and another may lead for each kind of call: ask all. A node's port is 11260; it listens on 127.0.0.1 unless
-`metrics.enabled` or `node.httpHost` says otherwise.
+`NS` is the release's namespace. Each replica counts what it did itself, and for each kind of call another may lead: ask all. A node's
+port is 11260; it listens on 127.0.0.1 unless `metrics.enabled` or `node.httpHost` says otherwise.
 
 | Metric | Kind | Labels | What it is for |
 |---|---|---|---|
