@@ -7,6 +7,7 @@ import contextlib
 import hmac
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from mockcloud.engine.engine import Engine
 from mockcloud.engine.state import Instance
 from mockcloud.hypervisor.agent import AgentHypervisor
 from mockcloud.hypervisor.guests import Report
+from mockcloud.shared_token import NoToken
 
 PATH: Final = "/_agent/v1"
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -88,7 +90,8 @@ class Channel:
     """Serves agents.
 
     Args:
-        token: what an agent must show; it stands in no address and no log.
+        token: what an agent must show, read for each one; raises NoToken. It stands in no address
+            and no log.
         boot_id: of this machine's kernel.
         hello_s: how long an agent gets to say who it is, seconds.
     """
@@ -98,13 +101,13 @@ class Channel:
         *,
         engine: Engine,
         hypervisor: AgentHypervisor,
-        token: str,
+        token: Callable[[], str],
         boot_id: str,
         hello_s: float = HELLO_S,
     ) -> None:
         self._engine = engine
         self._hypervisor = hypervisor
-        self._token = token.encode()
+        self._token = token
         self._boot_id = boot_id
         self._hello_s = hello_s
         self._open: dict[str, web.WebSocketResponse] = {}
@@ -124,9 +127,8 @@ class Channel:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One agent, for as long as it stays."""
         remote = request.remote or "an unknown address"
-        scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer" or not hmac.compare_digest(shown.strip().encode(), self._token):
-            self._complain(remote, "it has a wrong token")
+        if why := self._unauthorized(request.headers.get("Authorization", "")):
+            self._complain(remote, why)
             return web.Response(status=401, text="the token is not this server's")
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, timeout=CLOSING_S)
         await socket.prepare(request)
@@ -143,6 +145,16 @@ class Channel:
         await self._engine.keep()
         await self._attend(socket, hello, instance)
         return socket
+
+    def _unauthorized(self, header: str) -> str:
+        """Why who shows this is not let in; empty when he is."""
+        scheme, _, shown = header.partition(" ")
+        try:
+            token = self._token()
+        except NoToken as error:
+            return str(error)
+        right = hmac.compare_digest(shown.strip().encode(), token.encode())
+        return "" if scheme == "Bearer" and right else "it has a wrong token"
 
     def _complain(self, remote: str, why: str) -> None:
         """Log why an agent is refused, when that is new: it asks again every few seconds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from math import isfinite
 from random import Random
@@ -59,7 +59,7 @@ async def serving(
     host: str = "127.0.0.1",
     port: int = 0,
     memory: Memory | None = None,
-    agent_token: str = "",
+    agent_token: Callable[[], str] | None = None,
 ) -> AsyncIterator[Cloud]:
     """Serve a cloud while the block runs; afterwards nothing of it is left on the machine.
 
@@ -67,7 +67,7 @@ async def serving(
     cloud goes on where it ended, and its disks stay.
 
     Args:
-        agent_token: what agents show to an `AgentHypervisor`'s server.
+        agent_token: reads what agents show, which an `AgentHypervisor` needs.
     """
     engine = Engine(
         config=config,
@@ -111,10 +111,10 @@ async def serving(
         await engine.close()
 
 
-def _channel(engine: Engine, token: str) -> Channel | None:
+def _channel(engine: Engine, token: Callable[[], str] | None) -> Channel | None:
     """Where agents come, if they have a part in it."""
     hypervisor = engine.hypervisor
-    if not isinstance(hypervisor, AgentHypervisor):
+    if not isinstance(hypervisor, AgentHypervisor) or token is None:
         return None
     return Channel(engine=engine, hypervisor=hypervisor, token=token, boot_id=this_boot())
 

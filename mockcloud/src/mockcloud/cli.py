@@ -27,6 +27,7 @@ from mockcloud.engine.world import WorldConfig, default_world, parse_world
 from mockcloud.hypervisor.agent import AgentHypervisor
 from mockcloud.hypervisor.images import HypervisorError
 from mockcloud.hypervisor.loop import LoopHypervisor, loop_missing
+from mockcloud.shared_token import token_of
 
 DEVICES: Final = {"none": "nowhere", "loop": "{}/INSTANCE/dev", "agent": "/dev of agents' nodes"}
 """Where disks of each hypervisor appear, below its directory."""
@@ -87,8 +88,10 @@ main.add_command(agent)
 )
 @click.option(
     "--agent-token-file",
+    "agent_token",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="the secret that agents show; needed with --hypervisor=agent",
+    callback=token_of,
+    help="the secret that agents show; needed with --hypervisor=agent; it may change",
 )
 @click.option("--seed", default=1, show_default=True, help="of ids and latencies")
 @click.option("--quiet", is_flag=True, help="print the endpoint only")
@@ -102,7 +105,7 @@ def serve(
     knobs: tuple[str, ...],
     hypervisor: str,
     root: Path | None,
-    agent_token_file: Path | None,
+    agent_token: Callable[[], str] | None,
     seed: int,
     quiet: bool,
 ) -> None:
@@ -120,7 +123,7 @@ def serve(
         raise click.ClickException(str(error)) from error
     with tempfile.TemporaryDirectory(prefix="mockcloud-") as temporary:
         base = root or Path(temporary)
-        on_machine = _on_machine(hypervisor, base, root, agent_token_file, seed)
+        on_machine = _on_machine(hypervisor, base, root, agent_token, seed)
         if hypervisor == "agent":
             config = dataclasses.replace(config, machines=())
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -144,7 +147,7 @@ def serve(
 
 
 def _on_machine(
-    hypervisor: str, base: Path, root: Path | None, token_file: Path | None, seed: int
+    hypervisor: str, base: Path, root: Path | None, token: Callable[[], str] | None, seed: int
 ) -> dict[str, Any]:
     """What an attach becomes, and whether it is remembered.
 
@@ -157,8 +160,7 @@ def _on_machine(
         if missing := loop_missing():
             raise click.ClickException(f"--hypervisor=loop: {missing}")
         return {"hypervisor": LoopHypervisor(root=base)}
-    token = token_file.read_text(encoding="utf-8").strip() if token_file else ""
-    if root is None or not token:
+    if root is None or token is None:
         raise click.ClickException(
             "--hypervisor=agent: tell --root, where disks stay, and --agent-token-file with a secret"
         )

@@ -219,10 +219,9 @@ def test_an_address_for_metadata_that_is_none_is_refused(
     assert (ran.exit_code, words in ran.output) == (2, True)
 
 
-@pytest.mark.host
 @pytest.mark.parametrize("held", ["", "\n", "one\ntwo"])
 def test_a_file_without_a_token_is_told(tmp_path: Path, held: str) -> None:
-    """It names the file."""
+    """It names the file, and the agent doesn't begin."""
     token = tmp_path / "token"
     token.write_text(held)
     ran = CliRunner().invoke(

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mockcloud.cli import main
 from mockcloud.engine.clock import FakeClock
 from mockcloud.engine.world import default_world
 from mockcloud.hypervisor.agent import AgentHypervisor
+from mockcloud.shared_token import read_token
 
 HELLO = {
     "node": "worker-1", "instance": "i-1", "zone": "cn-hangzhou-h", "region": "",
@@ -28,9 +30,14 @@ HELLO = {
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A cloud for agents, and a client that says what it is told to."""
+    """A cloud for agents, and a client that says what it is told to.
+
+    Attributes:
+        token_file: the secret that it wants to be shown.
+    """
 
     cloud: Cloud
+    token_file: Path
     http: aiohttp.ClientSession
     hypervisor: AgentHypervisor
 
@@ -64,14 +71,16 @@ class Server:
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     """Agents may come."""
     hypervisor = AgentHypervisor(root=tmp_path)
+    token_file = tmp_path / "token"
+    token_file.write_text("t\n")
     async with (
         serving(
-            config=default_world(), latencies={}, clock=FakeClock(), agent_token="t",
-            hypervisor=hypervisor,
+            config=default_world(), latencies={}, clock=FakeClock(),
+            agent_token=partial(read_token, token_file), hypervisor=hypervisor,
         ) as cloud,
         aiohttp.ClientSession() as http,
     ):  # fmt: skip
-        yield Server(cloud=cloud, http=http, hypervisor=hypervisor)
+        yield Server(cloud=cloud, http=http, hypervisor=hypervisor, token_file=token_file)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +141,7 @@ async def test_a_deleted_machine_is_told_that_it_ended(server: Server) -> None:
 async def test_a_hello_that_does_not_come_is_refused_in_words(server: Server) -> None:
     """On a machine under load it may come late: the agent learns that, and may try again."""
     channel = Channel(
-        engine=server.cloud.engine, hypervisor=server.hypervisor, token="t",
+        engine=server.cloud.engine, hypervisor=server.hypervisor, token=lambda: "t",
         boot_id=this_boot(), hello_s=0.05,
     )  # fmt: skip
     app = web.Application()
@@ -191,6 +200,34 @@ async def test_a_wrong_token_opens_nothing(server: Server) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
         async with server.session(HELLO, token="another"):
             pass
+
+
+async def test_a_changed_token_counts_for_who_comes_next(server: Server) -> None:
+    """It is read for each agent, so that no restart is needed; a session that is open goes on."""
+    async with server.session(HELLO) as former:
+        await former.receive_json(timeout=5)
+        server.token_file.write_text("changed\n")
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
+            await server.answer()
+        async with server.session({**HELLO, "instance": "i-2"}, token="changed") as latter:
+            told = await latter.receive_json(timeout=5)
+        assert (told["type"], former.closed) == ("welcome", False)
+
+
+@pytest.mark.parametrize("held", ["", "\n", None], ids=["empty", "blank", "missing"])
+async def test_without_a_token_of_its_own_the_server_takes_nobody(
+    server: Server, caplog: pytest.LogCaptureFixture, held: str | None
+) -> None:
+    """Least of all one who shows none either; its log says what is missing."""
+    if held is None:
+        server.token_file.unlink()
+    else:
+        server.token_file.write_text(held)
+    for shown in ("t", ""):
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
+            async with server.session(HELLO, token=shown):
+                pass
+    assert f"{server.token_file} " in caplog.text
 
 
 async def test_the_latest_session_of_a_machine_counts(server: Server) -> None:

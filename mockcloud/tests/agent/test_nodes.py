@@ -323,12 +323,14 @@ def test_a_node_whose_label_became_wrong_keeps_its_disks(cloud: Nodes) -> None:
     assert (node.has(disk), cloud.status(disk)) == (True, "In_use")
 
 
-def test_an_agent_with_another_token_is_refused(cloud: Nodes, tmp_path: Path) -> None:
-    """It says which two must agree."""
-    wrong = tmp_path / "wrong"
-    wrong.write_text("another")
-    said = refusal(cloud, cloud.node(), token_file=wrong)
-    assert "refuses the token: give server and agent the same one" in said
+def test_a_changed_token_needs_no_restart(cloud: Nodes, tmp_path: Path) -> None:
+    """An agent that is refused says which two must agree, and is taken once they do."""
+    changed, node = tmp_path / "changed", cloud.node()
+    changed.write_text("another")
+    cloud.agent(node, token_file=changed)
+    assert "refuses the token: give server and agent the same one" in said(node)
+    shutil.copy(changed, cloud.token_file)
+    wait_until(lambda: cloud.connected(node), "it is connected")
 
 
 def test_a_node_with_a_kernel_of_its_own_is_refused(cloud: Nodes) -> None:
@@ -409,9 +411,9 @@ def said(node: Node) -> str:
     return node.process.stderr.readline()
 
 
-def refusal(cloud: Nodes, node: Node, *flags: str, token_file: Path | None = None) -> str:
+def refusal(cloud: Nodes, node: Node, *flags: str) -> str:
     """What an agent says that has to end."""
-    process = cloud.agent(node, *flags, token_file=token_file)
+    process = cloud.agent(node, *flags)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 1
     return said

@@ -16,6 +16,7 @@ from mockcloud.agent.devices import Devices, Unable
 from mockcloud.agent.node import Away, NodeFacts
 from mockcloud.agent.session import Session
 from mockcloud.agents import PATH
+from mockcloud.shared_token import NoToken
 
 FACTS = NodeFacts(name="worker-1", instance="i-1", zone="cn-hangzhou-g")
 WELCOME = json.dumps(
@@ -35,6 +36,7 @@ class Server:
     """Says its words session by session, and ends each one but the last.
 
     Attributes:
+        token: what an agent has to show.
         script: for each session what is said after the hello.
         lead_astray: whether the first connection leads to somebody who knows no agents.
         ways: the connections by which agents came.
@@ -44,6 +46,7 @@ class Server:
     """
 
     url: str = ""
+    token: str = "t"
     lead_astray: bool = False
     ways: list[object] = field(default_factory=list)
     script: list[list[str]] = field(default_factory=list)
@@ -57,6 +60,8 @@ class Server:
             self.ways.append(request.transport)
         if self.lead_astray and request.transport is self.ways[0]:
             raise web.HTTPNotFound
+        if request.headers["Authorization"] != f"Bearer {self.token}":
+            raise web.HTTPUnauthorized
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.hellos.append(await socket.receive_json())
@@ -90,11 +95,13 @@ class Machine:
 
     Attributes:
         labels: what its Node says at each look; an exception is raised.
+        tokens: what the file of the token holds at each look; the last one stays.
         pauses: how long the agent waited between its tries, seconds.
     """
 
     root: Path
     server: Server
+    tokens: list[str | NoToken] = field(default_factory=lambda: ["t"])
     labels: list[NodeFacts | Away] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
 
@@ -122,7 +129,7 @@ class Machine:
     def session(self, *, steady_s: float = 60.0) -> Session:
         """Its agent."""
         return Session(
-            server=self.server.url, token="t", facts=FACTS, boot_id="boot",
+            server=self.server.url, token=self._token, facts=FACTS, boot_id="boot",
             devices=Devices(root=self.root), read_again=self._look, pause=self._wait,
             look_s=0.02, steady_s=steady_s,
         )  # fmt: skip
@@ -148,6 +155,12 @@ class Machine:
 
     async def _wait(self, pause_s: float) -> None:
         self.pauses.append(pause_s)
+
+    def _token(self) -> str:
+        found = self.tokens.pop(0) if len(self.tokens) > 1 else self.tokens[0]
+        if isinstance(found, NoToken):
+            raise found
+        return found
 
     async def _look(self) -> NodeFacts:
         found = self.labels.pop(0) if self.labels else FACTS
@@ -216,6 +229,25 @@ async def test_a_corrected_label_is_told_at_the_next_try(machine: Machine) -> No
     await machine.sees_it_through([refused()], [refused()], [WELCOME])
     told = [(hello["instance"], hello["zone"]) for hello in machine.server.hellos]
     assert told == [("i-1", "cn-hangzhou-g"), ("i-1", "cn-hangzhou-g"), ("i-1", "cn-hangzhou-h")]
+
+
+async def test_a_changed_token_is_shown_at_the_next_try(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Server and agent see it at different times; meanwhile the machine keeps its devices."""
+    machine.tokens = ["former", "former", "t"]
+    await machine.sees_it_through([WELCOME])
+    assert machine.has_its_device
+    assert caplog.text.count("refuses the token: give server and agent the same one") == 1
+
+
+async def test_a_token_that_cannot_be_read_is_looked_for_again(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The key may be missing from its Secret for a while."""
+    machine.tokens = [NoToken("the file holds no token"), "t"]
+    await machine.sees_it_through([WELCOME])
+    assert "the file holds no token; trying again" in caplog.text
 
 
 async def test_labels_that_cannot_be_read_again_are_told_as_they_were(

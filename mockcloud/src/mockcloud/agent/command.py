@@ -20,6 +20,7 @@ from mockcloud.agent.devices import Devices, Unable
 from mockcloud.agent.node import Away, NodeFacts, instance_id, read_node
 from mockcloud.agent.session import Session
 from mockcloud.agents import this_boot
+from mockcloud.shared_token import token_of
 
 ASK_AGAIN_S: Final = 2.0
 
@@ -49,9 +50,11 @@ def _ipv4(context: click.Context, option: click.Parameter, told: str) -> str:
 )
 @click.option(
     "--token-file",
+    "token",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="the secret that it shares with the server",
+    callback=token_of,
+    help="the secret that it shares with the server; it may change",
 )
 @click.option("--node-name", required=True, help="name of the node that it runs on")
 @click.option(
@@ -87,7 +90,7 @@ def _ipv4(context: click.Context, option: click.Parameter, told: str) -> str:
 def agent(  # noqa: PLR0913 - one for each flag
     *,
     server: str,
-    token_file: Path,
+    token: Callable[[], str],
     node_name: str,
     device_root: Path,
     metadata_address: str,
@@ -115,7 +118,7 @@ def agent(  # noqa: PLR0913 - one for each flag
     )
     machine = _Machine(
         server=server,
-        token_file=token_file,
+        token=token,
         boot_id=boot_id,
         devices=Devices(root=device_root),
         loop_nodes=loop_nodes,
@@ -135,7 +138,7 @@ class _Machine:
     """What was told of this machine; `look` reads who and where it is."""
 
     server: str
-    token_file: Path
+    token: Callable[[], str]
     boot_id: str
     devices: Devices
     loop_nodes: int
@@ -155,7 +158,7 @@ class _Machine:
         self.devices.provide_loops(self.loop_nodes)
         session = Session(
             server=self.server,
-            token=_token(self.token_file),
+            token=self.token,
             facts=await _facts(self.look),
             boot_id=self.boot_id or this_boot(),
             devices=self.devices,
@@ -169,13 +172,6 @@ class _Machine:
                     address=self.metadata_address, port=self.metadata_port, server=self.server,
                     instance=session.facts.instance,
                 )  # fmt: skip
-
-
-def _token(file: Path) -> str:
-    token = file.read_text(encoding="utf-8").strip()
-    if not token or not token.isprintable():
-        raise Unable(f"{file} holds no token: allowed is one line, the same as the server's")
-    return token
 
 
 async def _look(told: NodeFacts, system_id: str, host: str, port: str) -> NodeFacts:

@@ -16,6 +16,7 @@ from mockcloud.agent.devices import Devices, Outcome, Unable
 from mockcloud.agent.node import Away, NodeFacts
 from mockcloud.agent.orders import Garbled, Order, Refusal, Welcome, heard
 from mockcloud.agents import HEARTBEAT_S, PATH
+from mockcloud.shared_token import NoToken
 
 LOOK_AGAIN_S: Final = 2.0
 """Between looks whether all is there yet: a node's `/dev` may be wiped under a living agent."""
@@ -40,6 +41,7 @@ class Session:
 
     Attributes:
         server: the address of the mock's server.
+        token: what it shows the server, read for each session; raises NoToken.
         facts: who and where the machine is.
         read_again: where it is now; raises Away.
         welcomed: set once the server has taken the machine for an instance.
@@ -47,7 +49,7 @@ class Session:
     """
 
     server: str
-    token: str
+    token: Callable[[], str]
     facts: NodeFacts
     boot_id: str
     devices: Devices
@@ -68,7 +70,7 @@ class Session:
         They go when the server says so, or that the machine was deleted.
 
         Raises:
-            Unable: this machine can never be an instance, or has the wrong token.
+            Unable: this machine can never be an instance.
         """
         async with to_server() as http:
             while True:
@@ -87,14 +89,9 @@ class Session:
                     return await self._turned_away(answer)
                 await self._stay(socket, answer)
         except aiohttp.WSServerHandshakeError as error:
-            if error.status == HTTP_UNAUTHORIZED:
-                raise Unable(
-                    f"{self.server} refuses the token: give server and agent the same one"
-                ) from error
-            return (
-                f"{self.server} answers {error.status} to an agent; it must be `mockcloud serve"
-                " --hypervisor=agent`, and what stands in between must pass web sockets"
-            )
+            return self._unopened(error.status)
+        except NoToken as error:
+            return str(error)
         except Garbled as error:
             return (
                 f"{self.server} says what this agent doesn't understand ({error}); run both from"
@@ -108,9 +105,18 @@ class Session:
         async with asyncio.timeout(CONNECT_S):
             return await http.ws_connect(
                 f"{self.server}{PATH}",
-                headers={"Authorization": f"Bearer {self.token}"},
+                headers={"Authorization": f"Bearer {self.token()}"},
                 heartbeat=HEARTBEAT_S,
             )
+
+    def _unopened(self, status: int) -> str:
+        """What follows from an HTTP status in place of a channel, in words."""
+        if status == HTTP_UNAUTHORIZED:  # a changed token reaches the two at different times
+            return f"{self.server} refuses the token: give server and agent the same one"
+        return (
+            f"{self.server} answers {status} to an agent; it must be `mockcloud serve"
+            " --hypervisor=agent`, and what stands in between must pass web sockets"
+        )
 
     async def _introduce(self, socket: ClientWebSocketResponse) -> Welcome | Refusal:
         facts = self.facts
