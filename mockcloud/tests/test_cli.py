@@ -189,6 +189,15 @@ def test_help_tells_every_flag() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("command", [[], ["serve"], ["agent"]], ids=["itself", "serve", "agent"])
+def test_help_has_a_short_flag(command: list[str]) -> None:
+    """As `diskcsi` has it."""
+    runner = CliRunner()
+    assert runner.invoke(main, [*command, "-h"]).output == (
+        runner.invoke(main, [*command, "--help"]).output
+    )
+
+
 def test_loop_disks_without_their_tools_are_refused_at_the_start(
     start: Start, tmp_path: Path
 ) -> None:

@@ -33,7 +33,7 @@ DEVICES: Final = {"none": "nowhere", "loop": "{}/INSTANCE/dev", "agent": "/dev o
 """Where disks of each hypervisor appear, below its directory."""
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="mockcloud")
 def main() -> None:
     """A local server that speaks the ECS OpenAPI for disks."""
