@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 import aiohttp
 import pytest
 from mockcloud.app import Cloud
 
+from diskcsi.aio.looks import SharedLook
 from diskcsi.model.errors import Unreachable
 from diskcsi.model.ids import NodeId
 from diskcsi.ports.node_facts import NodeFacts
@@ -16,13 +17,12 @@ from diskcsi.providers.alibaba import ALIBABA
 from diskcsi.providers.alibaba.cloud import EcsCloud
 from diskcsi.providers.alibaba.facts import FactsInOrder, facts_of, told_by
 from diskcsi.providers.alibaba.metadata import (
-    CONNECT_S,
-    FIRST_S,
-    FIRST_TRIES,
+    ANSWER_S,
+    LATER_S,
     PAUSE_S,
-    TOTAL_S,
     TRIES,
     Metadata,
+    http_session,
 )
 from diskcsi.providers.alibaba.settings import AlibabaSettings
 from tests.providers.alibaba.support import NODE, Answer, disk_spec, scripted
@@ -226,7 +226,7 @@ async def test_a_node_that_its_settings_describe_waits_for_a_service_once(
         facts = [await source.facts() for _ in range(3)]
 
     assert facts == [BY_SETTINGS] * 3
-    assert pauses == [PAUSE_S] * (FIRST_TRIES - 1)
+    assert pauses == [PAUSE_S] * (TRIES - 1)
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -251,43 +251,104 @@ async def test_a_node_that_its_settings_describe_waits_for_no_service_where_noth
     assert (facts, pauses) == (BY_SETTINGS, [])
 
 
-class Silence:
-    """A network that swallows what is sent, as a firewall does, or a service that hangs."""
+class Machine:
+    """One whose metadata service tells, and is silent from some moment on, as one that hangs is.
 
-    def __init__(self, *, after_s: float) -> None:
-        self._after_s = after_s
+    Attributes:
+        silent: whether nothing comes back, over the network or from the service.
+    """
+
+    def __init__(self, timeout: aiohttp.ClientTimeout) -> None:
+        self.silent = True
+        self._timeout = timeout
 
     @asynccontextmanager
     async def request(self, *_: object, **__: object) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Give up as a session of `http_session` does."""
-        await asyncio.sleep(self._after_s)
-        raise aiohttp.ConnectionTimeoutError("connection timeout")
-        yield
+        """Answer at once, or give up as a session with this timeout does."""
+        if self.silent:
+            await asyncio.sleep(self._timeout.total or 0)
+            raise TimeoutError
+        yield cast("aiohttp.ClientResponse", self)
+
+    status = 200
+
+    async def text(self) -> str:
+        """Every value."""
+        return "x"
+
+
+@pytest.fixture
+async def machine() -> AsyncIterator[Machine]:
+    """One that is asked with the driver's own timeouts."""
+    async with http_session() as http:
+        yield Machine(http.timeout)
+
+
+def asked(machine: Machine, settings: AlibabaSettings) -> FactsInOrder:
+    """A source of facts that asks this machine; time passes as it does for the driver."""
+    metadata = Metadata(
+        http=cast("aiohttp.ClientSession", machine), url=settings.metadata_url,
+        patient=bool(told_by(settings).missing),
+    )  # fmt: skip
+    return facts_of(settings, metadata=metadata, cluster=None)
+
+
+async def seconds_of(source: FactsInOrder) -> float:
+    """How long a look takes, whatever it finds."""
+    began_s = asyncio.get_running_loop().time()
+    with suppress(Unreachable):
+        await source.facts()
+    return asyncio.get_running_loop().time() - began_s
+
+
+URL = "http://192.0.2.1"
+WHOLE_S = TRIES * ANSWER_S + (TRIES - 1) * PAUSE_S
 
 
 @pytest.mark.looptime
 @pytest.mark.parametrize(
-    ("after_s", "expected"),
+    ("settings", "expected"),
     [
-        (CONNECT_S, [FIRST_TRIES * CONNECT_S + (FIRST_TRIES - 1) * PAUSE_S, CONNECT_S]),
-        (TOTAL_S, [FIRST_S, TOTAL_S]),
+        (described(URL), [WHOLE_S, ANSWER_S, ANSWER_S]),
+        (AlibabaSettings(metadata_url=URL), [WHOLE_S, WHOLE_S, WHOLE_S]),
     ],
-    ids=["network", "service"],
+    ids=["others-tell", "nobody-else-tells"],
 )
-async def test_silence_is_waited_for_a_few_seconds_and_then_not_any_more(
-    after_s: float, expected: list[float]
+async def test_silence_is_taken_for_absence_in_five_seconds(
+    machine: Machine, settings: AlibabaSettings, expected: list[float]
 ) -> None:
-    """Time-outs are what a service that comes up later looks like, and one that never does."""
-    silence = cast("aiohttp.ClientSession", Silence(after_s=after_s))
-    metadata = Metadata(http=silence, url="http://192.0.2.1", patient=False)
-    took = []
-    for _ in range(2):
-        began_s = asyncio.get_running_loop().time()
-        with pytest.raises(Unreachable):
-            await metadata.known()
-        took.append(asyncio.get_running_loop().time() - began_s)
+    """It is what a service that comes up later looks like; who has others to ask waits once."""
+    source = asked(machine, settings)
+    took = [await seconds_of(source) for _ in range(3)]
 
-    assert took == expected
+    assert (took, WHOLE_S) == (expected, 5.0)
+
+
+@pytest.mark.looptime
+async def test_a_service_that_falls_silent_after_it_told_is_soon_believed_as_it_was(
+    machine: Machine,
+) -> None:
+    """A machine stays what it is, and whoever asks now need not wait for the service's return."""
+    machine.silent = False
+    source = asked(machine, AlibabaSettings(metadata_url=URL))
+    await source.facts()
+    machine.silent = True
+
+    assert await seconds_of(source) == LATER_S
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("told", [True, False], ids=["told-before", "others-tell"])
+async def test_a_node_is_ready_while_its_service_is_silent(machine: Machine, told: bool) -> None:
+    """A look at it takes less time than a check of readiness waits."""
+    machine.silent = not told
+    source = asked(machine, AlibabaSettings(metadata_url=URL) if told else described(URL))
+    await source.facts()
+    machine.silent = True
+    async with asyncio.TaskGroup() as tasks:
+        ready = SharedLook(look=source.facts, tasks=tasks)
+        for _ in range(3):
+            await ready()
 
 
 async def test_a_service_that_forgets_the_machine_is_taken_for_away(

@@ -13,19 +13,22 @@ from diskcsi.model.errors import Unreachable
 from diskcsi.providers.alibaba.known import Known
 
 TOKEN_TTL_S: Final = 63
-CONNECT_S: Final = 1.0
-TOTAL_S: Final = 5.0
-"""The service is on the machine's own host: an answer takes milliseconds or never comes."""
+ANSWER_S: Final = 1.0
+"""For one question, the connection included. The service is on the machine's own host: an answer takes
+milliseconds or never comes, and a second is enough for a machine that is busy with its start."""
 
-TRIES: Final = 5
+TRIES: Final = 3
 PAUSE_S: Final = 1.0
-"""It throttles, and is not up yet in a machine's first seconds."""
+"""It throttles, and is not up yet in a machine's first seconds. Silence costs three answers and two
+pauses, five seconds, at the question for a token already: after that nothing else is asked. With more,
+pods would wait for a node that never had such a service, and who has nobody else to ask looks again."""
 
-FIRST_TRIES: Final = 3
 FIRST_S: Final = 6.0
-"""So much patience it gets once where others could tell as much: it comes up a moment after kubelet,
-and a label or a setting may be another machine's. Three tries in silence are five seconds, the rest
-is for its answers; with more of it, pods would wait for a node that never had such a service."""
+"""For a whole look, until it has told: five seconds of tries, the rest is for its answers."""
+
+LATER_S: Final = 1.25
+"""For a whole look, once it has told or others have: there is something to go by, and a check of
+readiness waits a second and a half. One try in silence, or two where the first is refused at once."""
 
 FOUND: Final = 200
 ABSENT: Final = 404
@@ -39,9 +42,9 @@ class Metadata:
 
     Args:
         url: where it is.
-        patient: whether a service that doesn't answer is always asked again. Where others tell as
-            much it is so the first time only, and not at a place where nothing listens, since off
-            the cloud it never comes.
+        patient: whether a service that doesn't answer is asked again until it has told. Where others
+            tell as much it is so the first time only, and not at a place where nothing listens,
+            since off the cloud it never comes; a label or a setting may be another machine's.
         pause: waits that many seconds; a test gives one that doesn't.
     """
 
@@ -56,7 +59,8 @@ class Metadata:
         self._http = http
         self._base = f"{url}/latest"
         self._patient = patient
-        self._tries = TRIES if patient else FIRST_TRIES
+        self._tries = TRIES
+        self._look_s = FIRST_S
         self._pause = pause
         self._told_all = False
 
@@ -66,18 +70,19 @@ class Metadata:
         Raises:
             Unreachable: it doesn't answer, or has forgotten who the machine is.
         """
-        first = not self._patient and self._tries > 1
+        look_s = self._look_s
         try:
-            async with asyncio.timeout(FIRST_S if first else None):
+            async with asyncio.timeout(look_s):
                 told = await self._read()
         except TimeoutError:
-            raise Unreachable(f"{self._base} doesn't answer in {FIRST_S:g} s") from None
+            raise Unreachable(f"{self._base} doesn't answer in {look_s:g} s") from None
         finally:
-            if first:
-                self._tries = 1
+            if not self._patient:
+                self._tries, self._look_s = 1, LATER_S
         if told.missing and self._told_all:
             raise Unreachable(f"{self._base} tells no {' and no '.join(told.missing)} any more")
-        self._told_all = not told.missing
+        if not told.missing:
+            self._told_all, self._look_s = True, LATER_S
         return told
 
     async def _read(self) -> Known:
@@ -142,8 +147,7 @@ class _NoAnswer(Exception):  # noqa: N818 - reads as what happened
 @asynccontextmanager
 async def http_session() -> AsyncIterator[aiohttp.ClientSession]:
     """Connections with a timeout that fits a service on the machine's own host."""
-    timeout = aiohttp.ClientTimeout(total=TOTAL_S, sock_connect=CONNECT_S)
     async with aiohttp.ClientSession(
-        timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
+        timeout=aiohttp.ClientTimeout(total=ANSWER_S), cookie_jar=aiohttp.DummyCookieJar()
     ) as session:
         yield session
