@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aliyunsdkcore.client import AcsClient
 from aliyunsdkecs.request.v20140526.AttachDiskRequest import AttachDiskRequest
 from aliyunsdkecs.request.v20140526.CreateDiskRequest import CreateDiskRequest
 from click.testing import CliRunner
 from mockcloud.cli import main
+from sdk import sdk_client
 
 COMMAND = (sys.executable, "-m", "mockcloud", "serve")
 PATIENCE_S, LOOK_S = 20.0, 0.02
@@ -85,18 +85,17 @@ def backed(backing: Path) -> str:
 
 def attach(address: str) -> str:
     """Make a disk and attach it, with the old SDK as it is; the disk's id."""
-    client = AcsClient("mockcloud-key-id", "mockcloud-key-secret", "cn-hangzhou")
-    client.add_endpoint("cn-hangzhou", "Ecs", address.removeprefix("http://"))
     create = CreateDiskRequest()
     create.set_accept_format("json")
     create.set_ZoneId("cn-hangzhou-g")
     create.set_DiskCategory("cloud_essd")
     create.set_Size(20)
-    disk_id: str = json.loads(client.do_action_with_exception(create))["DiskId"]
-    request = AttachDiskRequest()
-    request.set_DiskId(disk_id)
-    request.set_InstanceId(NODE)
-    client.do_action_with_exception(request)
+    with sdk_client(address.removeprefix("http://")) as client:
+        disk_id: str = json.loads(client.do_action_with_exception(create))["DiskId"]
+        request = AttachDiskRequest()
+        request.set_DiskId(disk_id)
+        request.set_InstanceId(NODE)
+        client.do_action_with_exception(request)
     return disk_id
 
 

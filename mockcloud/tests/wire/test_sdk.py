@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from aliyunsdkcore.acs_exception.exceptions import ServerException
-from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import CommonRequest
 from aliyunsdkecs.request.v20140526.CreateDiskRequest import CreateDiskRequest
 from aliyunsdkecs.request.v20140526.DescribeDisksRequest import DescribeDisksRequest
 from mockcloud.faults import Fault
 from mockcloud.wire.auth import AccessKey
+from sdk import sdk_client
 from wireclient import KEY_ID, KEY_SECRET, Wire
 
 REGION = "cn-hangzhou"
 
 
+@pytest.fixture
+def garbage_stays() -> Iterator[None]:
+    """Only the test collects it."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 async def sent(wire: Wire, request: Any, secret: str = KEY_SECRET) -> Any:  # noqa: ANN401 - JSON
     """What the SDK makes of the answer."""
-    client = AcsClient(KEY_ID, secret, REGION, auto_retry=False, timeout=10, connect_timeout=3)
-    client.add_endpoint(REGION, "Ecs", wire.address)
     request.set_protocol_type("http")
-    return json.loads(await asyncio.to_thread(client.do_action_with_exception, request))
+    with sdk_client(wire.address, secret=secret) as client:
+        return json.loads(await asyncio.to_thread(client.do_action_with_exception, request))
 
 
 async def refused(wire: Wire, request: Any, secret: str = KEY_SECRET) -> ServerException:  # noqa: ANN401 - untyped
@@ -41,6 +51,18 @@ def a_disk() -> Any:  # noqa: ANN401 - untyped
     request.set_DiskCategory("cloud_essd")
     request.set_Size(20)
     return request
+
+
+@pytest.mark.usefixtures("garbage_stays")
+async def test_a_client_leaves_no_open_socket_to_the_collector(wire: Wire) -> None:
+    """It comes to the younger one first where a client outlived a collection and its socket didn't."""
+    request = DescribeDisksRequest()
+    request.set_protocol_type("http")
+    with sdk_client(wire.address) as client:
+        gc.collect(0)
+        await asyncio.to_thread(client.do_action_with_exception, request)
+    del client
+    gc.collect()  # what it finds open is a warning, and so an error
 
 
 async def test_row_01_an_sdk_makes_a_disk(wire: Wire) -> None:
