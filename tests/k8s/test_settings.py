@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from diskcsi.cli import main
+from diskcsi.providers.alibaba import ALIBABA
 from diskcsi.settings import SettingsError
 from tests.k8s.charts import REGION, ROOT, Helm, config, container, filled
 
@@ -51,6 +52,17 @@ def test_in_kind_the_driver_calls_the_mock(helm: Helm) -> None:
     world = tomllib.loads(rendered.one("Secret", "-world")["stringData"]["world.toml"])
     assert [(one["id"], one["secret"]) for one in world["keys"]] == [(key["id"], key["secret"])]
     assert alibaba.region == next(iter(world["regions"]))
+
+
+def test_disks_of_a_type_reach_the_nodes_as_their_limit(helm: Helm) -> None:
+    """Written as values are: one item for each type."""
+    settings = {
+        "region": "cn-hangzhou",
+        "disk_quantities": ["ecs.g8i.large=9", "ecs.g8i.xlarge=17"],
+    }
+    rendered = helm.render(values={"provider": {"settings": settings}})
+    limit = ALIBABA.rules(filled(config(rendered), "alibaba")[1]).volume_limit
+    assert [limit(f"ecs.g8i.{size}") for size in ("large", "xlarge")] == [9, 17]
 
 
 def test_an_unknown_setting_is_told_by_the_driver_itself(helm: Helm) -> None:

@@ -8,7 +8,7 @@ from diskcsi.ports.node_facts import NodeFacts
 from diskcsi.ports.provider import NodeSlots, Rules
 from diskcsi.providers import registry
 from diskcsi.providers.alibaba import ALIBABA
-from diskcsi.providers.alibaba.limits import DISKS, disk_limit
+from diskcsi.providers.alibaba.limits import DISKS
 from diskcsi.providers.alibaba.settings import AlibabaSettings
 from diskcsi.settings import fill
 
@@ -131,15 +131,27 @@ def test_the_region_is_that_of_the_settings() -> None:
 )
 def test_a_type_whose_figure_is_published_has_a_limit(instance_type: str, disks: int) -> None:
     """Its system disk is among them."""
-    assert disk_limit(instance_type) == disks
+    assert rules().volume_limit(instance_type) == disks
 
 
 @pytest.mark.parametrize("instance_type", ["", "ecs.g99.large", "ecs.g6", "G6.LARGE"])
 def test_of_an_unknown_type_nothing_is_told(instance_type: str) -> None:
     """Guessing would overfill a node, or leave it half empty."""
-    assert disk_limit(instance_type) is None
+    assert rules().volume_limit(instance_type) is None
 
 
 def test_every_limit_leaves_room_beside_the_system_disk() -> None:
     """A slip in the table would keep all volumes from the type."""
     assert {name for name, disks in DISKS.items() if disks < 2} == set()
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "disks"),
+    [("ecs.g8i.large", 9), ("ecs.g6.large", 5), ("ecs.g7.xlarge", 17), ("ecs.g9i.large", None)],
+    ids=["only the operator knows it", "both do", "only the table does", "nobody does"],
+)
+def test_the_operators_figure_of_a_type_wins(instance_type: str, disks: int | None) -> None:
+    """Of types that he doesn't name the published figure stands."""
+    told = rules(DISKCSI_DISK_QUANTITIES="ecs.g8i.large=9,ecs.g6.large=5")
+
+    assert told.volume_limit(instance_type) == disks

@@ -123,6 +123,62 @@ def test_a_timeout_is_a_time(name: str, value: str) -> None:
         fill(AlibabaSettings, flags={name: value}, environment={}, file={})
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["ecs.g8i.large=9", "ecs.u1-c1m4.xlarge=17"],
+        "ecs.g8i.large=9,ecs.u1-c1m4.xlarge=17",
+        " ecs.g8i.large = 9 , ecs.u1-c1m4.xlarge=17, ",
+    ],
+    ids=["a list of the file", "a text", "blanks"],
+)
+def test_disks_of_a_type_are_told_in_a_list(given: object) -> None:
+    """One item for each type."""
+    settings = fill(AlibabaSettings, flags={}, environment={}, file={"disk_quantities": given})
+
+    assert settings.disk_quantities == (("ecs.g8i.large", 9), ("ecs.u1-c1m4.xlarge", 17))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ecs.t1.xsmall", "ecs.ebmg5.24xlarge", "ecs.gn7i-c8g1.2xlarge", "ecs.ebmre6-6t.52xlarge"],
+)
+@pytest.mark.parametrize("disks", [1, 256])
+def test_types_are_known_by_their_form(name: str, disks: int) -> None:
+    """New ones come every year."""
+    assert filled(DISKCSI_DISK_QUANTITIES=f"{name}={disks}").disk_quantities == ((name, disks),)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("17", "'17' is no type of machine; allowed is a list of TYPE=NUMBER"),
+        ("ecs.g6=17", "'ecs.g6' is no type of machine"),
+        ("g6.large=17", "'g6.large' is no type of machine"),
+        ("ecs.g6.large.=17", "'ecs.g6.large.' is no type of machine"),
+        ("ecs.G6.large=17", "'ecs.G6.large' is no type of machine"),
+        ("ecs.g6.large: 17", "'ecs.g6.large: 17' is no type of machine"),
+        ("{'ecs.g6.large': 17}", "is no type of machine"),
+        ("ecs.g6.large", "'' for ecs.g6.large: allowed are whole numbers from 1 to 256"),
+        ("ecs.g6.large=0", "'0' for ecs.g6.large: allowed are whole numbers from 1 to 256"),
+        ("ecs.g6.large=-1", "'-1' for ecs.g6.large"),
+        ("ecs.g6.large=257", "'257' for ecs.g6.large"),
+        ("ecs.g6.large=1717", "'1717' for ecs.g6.large"),
+        ("ecs.g6.large=many", "'many' for ecs.g6.large"),
+        ("ecs.g6.large=1=7", "'1=7' for ecs.g6.large"),
+        ("ecs.g6.large=１７", "'１７' for ecs.g6.large"),  # noqa: RUF001 - digits of another script
+        ("ecs.g7.large=9,ecs.g6.large=17,ecs.g7.large=9", "ecs.g7.large is told twice"),
+    ],
+)
+def test_disks_of_a_type_that_can_not_be_meant_stop_the_start(value: str, told: str) -> None:
+    """The message names the item, and what is allowed."""
+    with pytest.raises(SettingsError) as caught:
+        filled(DISKCSI_DISK_QUANTITIES=value)
+
+    assert str(caught.value).startswith("environment DISKCSI_DISK_QUANTITIES can't be read: ")
+    assert told in str(caught.value)
+
+
 @pytest.mark.parametrize("region", ["cn-hangzhou", "eu-central-1", "cn-shanghai-finance-1"])
 def test_regions_are_known_by_their_form(region: str) -> None:
     """New ones open every year."""

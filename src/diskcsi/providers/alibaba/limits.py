@@ -18,9 +18,4 @@ DISKS: Final[Mapping[str, int]] = {
 """DiskQuantity of the types for which an answer of DescribeInstanceTypes, or the user guide, is
 published; ECS prints no list of all. Families differ and so do sizes within one, so of any other
 type nothing is told: guessing too high would overfill a node, guessing too low would leave it half
-empty. There MAX_VOLUMES_PERNODE says it."""
-
-
-def disk_limit(instance_type: str) -> int | None:
-    """Its figure, None when it is not known here."""
-    return DISKS.get(instance_type)
+empty. There the operator says it, for the type or for the node."""

@@ -21,6 +21,15 @@ LONGEST_S: Final = 300
 ENDPOINT: Final = re.compile(r"([A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 """A host's name or address, and perhaps a port."""
 
+DiskQuantities: TypeAlias = tuple[tuple[str, int], ...]
+"""Types of machines, and how many disks each takes, its system disk among them."""
+
+INSTANCE_TYPE: Final = re.compile(r"ecs(\.[a-z0-9]+(-[a-z0-9]+)*){2}")
+"""Family and size, such as ecs.u1-c1m4.xlarge."""
+
+MOST_DISKS: Final = 256
+"""Far above every figure that is published: more is a slip of the hand."""
+
 METADATA_URL: Final = "http://100.100.100.200"
 """Where every ECS machine finds its own metadata (ECS user guide, instance metadata)."""
 
@@ -44,6 +53,25 @@ def _headers(text: str) -> Headers:
             raise ValueError(f"{name} is set by the driver")
         headers[name.lower()] = value
     return tuple(headers.items())
+
+
+def _disk_quantities(text: str) -> DiskQuantities:
+    quantities: dict[str, int] = {}
+    for item in filter(None, map(str.strip, text.split(","))):
+        name, _, number = (part.strip() for part in item.partition("="))
+        if not INSTANCE_TYPE.fullmatch(name):
+            raise ValueError(
+                f"{name!r} is no type of machine; allowed is a list of TYPE=NUMBER, such as"
+                " ecs.g6.large=17"
+            )
+        if not re.fullmatch(r"[1-9][0-9]{0,2}", number) or int(number) > MOST_DISKS:
+            raise ValueError(
+                f"{number!r} for {name}: allowed are whole numbers from 1 to {MOST_DISKS}"
+            )
+        if name in quantities:
+            raise ValueError(f"{name} is told twice")
+        quantities[name] = int(number)
+    return tuple(quantities.items())
 
 
 def _count(text: str) -> int:
@@ -205,6 +233,13 @@ class AlibabaSettings:
         default="",
         env=("INSTANCE_TYPE",),
         help="this machine's type, where neither metadata nor the Node tells it",
+    )
+    disk_quantities: tuple[tuple[str, int], ...] = setting(
+        default=(),
+        env=("DISKCSI_DISK_QUANTITIES",),
+        parse=_disk_quantities,
+        help="how many disks types of machines take, the system disk among them: a list of"
+        " TYPE=NUMBER, the cloud's DiskQuantity; wins over the few figures that are built in",
     )
     node_id_label: str = setting(
         default="",
