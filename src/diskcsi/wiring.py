@@ -260,6 +260,7 @@ async def _node(plan: Plan, rules: Rules, flights: Flights, stack: AsyncExitStac
             serial=rules.devices.serial,
             segments=rules.segments,
             volume_limit=rules.volume_limit,
+            volume_limit_hint=rules.volume_limit_hint,
             max_volumes=settings.max_volumes_per_node,
         ),
     )

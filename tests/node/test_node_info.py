@@ -64,6 +64,7 @@ def inform(node: Machine) -> Inform:
         *,
         max_volumes: int = 0,
         volume_limit: Callable[[str], int | None] = {"large": 4}.get,
+        volume_limit_hint: str = "tell it",
     ) -> NodeInformer:
         return NodeInformer(
             source=facts if isinstance(facts, Source) else Source(facts),
@@ -73,6 +74,7 @@ def inform(node: Machine) -> Inform:
             serial=serial_of,
             segments=lambda known: {"zone": known.zone},
             volume_limit=volume_limit,
+            volume_limit_hint=volume_limit_hint,
             max_volumes=max_volumes,
         )
 
@@ -146,6 +148,37 @@ async def test_the_limit_is_never_a_guess_and_never_zero_by_count(
 async def test_the_operators_word_wins(inform: Inform) -> None:
     """A set limit is told as it is."""
     assert (await inform(max_volumes=7).info()).max_volumes == 7
+
+
+async def test_a_limit_that_is_not_known_is_told_once_with_the_way_out(
+    inform: Inform, lines: Lines
+) -> None:
+    """Kubelet asks again and again; the node's type seldom changes."""
+    source = Source(replace(FACTS, instance_type="odd"))
+    informer = inform(source)
+    for instance_type in ("odd", "odd", "strange", "large"):
+        source.told = replace(FACTS, instance_type=instance_type)
+        await informer.info()
+    told = [line for line in lines() if line["level"] == "warning"]
+    assert [(line["instance_type"], line["hint"]) for line in told] == [
+        ("odd", "tell it"), ("strange", "tell it"),
+    ]  # fmt: skip
+    assert {line["event"] for line in told} == {
+        "how many disks this node takes is not known, so no limit is told"
+    }
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"max_volumes": 7}, {"volume_limit_hint": ""}],
+    ids=["the operator has told it", "the provider has no limits"],
+)
+async def test_a_limit_that_nobody_misses_is_not_warned_of(
+    inform: Inform, lines: Lines, given: dict[str, Any]
+) -> None:
+    """A warning is for what somebody should do."""
+    await inform(replace(FACTS, instance_type="odd"), **given).info()
+    assert [line["level"] for line in lines()] == ["info"]
 
 
 async def test_only_what_kubelet_asks_for_counts_as_an_answer(inform: Inform) -> None:

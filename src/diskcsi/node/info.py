@@ -31,6 +31,7 @@ class NodeInformer:
         max_volumes: the operator's own word; 0 leaves it to the machine's type.
         volume_limit: how many disks a machine type takes, its system disk among them; None when
             unknown.
+        volume_limit_hint: how the operator tells a limit that is unknown; empty: nobody misses it.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class NodeInformer:
         serial: Callable[[VolumeId, Mapping[str, str]], str],
         segments: Callable[[NodeFacts], Segments],
         volume_limit: Callable[[str], int | None],
+        volume_limit_hint: str,
         max_volumes: int,
     ) -> None:
         self._source = source
@@ -52,8 +54,10 @@ class NodeInformer:
         self._serial = serial
         self._segments = segments
         self._volume_limit = volume_limit
+        self._volume_limit_hint = volume_limit_hint
         self._max_volumes = max_volumes
         self._told: NodeFacts | None = None
+        self._warned_of: str | None = None
         self.answered: NodeId | None = None
 
     async def info(self) -> Info:
@@ -117,8 +121,19 @@ class NodeInformer:
         """
         total = self._volume_limit(facts.instance_type)
         if total is None:
+            self._warn_of_unknown(facts.instance_type)
             return 0
         return max(total - await self._foreign(facts), 1)
+
+    def _warn_of_unknown(self, instance_type: str) -> None:
+        """Once for a type: kubelet asks whenever it starts or registers anew."""
+        if self._volume_limit_hint and instance_type != self._warned_of:
+            self._warned_of = instance_type
+            logger().warning(
+                "how many disks this node takes is not known, so no limit is told",
+                instance_type=instance_type,
+                hint=self._volume_limit_hint,
+            )
 
     async def _foreign(self, facts: NodeFacts) -> int:
         """How many disks are no volumes; of a machine that tells none, the system disk surely."""

@@ -71,7 +71,10 @@ class Rules:
         segments: the topology that a node tells.
         devices: how a disk is recognized on a node.
         slots: how many attaches and detaches one node takes at once.
-        volume_limit: how many disks a machine type takes; None when unknown.
+        volume_limit: how many disks a machine type takes, its system disk among them; None when
+            unknown.
+        volume_limit_hint: how the operator tells a limit that is unknown, for the node's log;
+            empty: nobody misses it, as where machines take any number.
         publish_context: what the controller tells the node of an attached disk, so that it
             recognizes the device; the rules add the size.
     """
@@ -86,6 +89,7 @@ class Rules:
     default_zone: str = ""
     slots: NodeSlots = field(default_factory=NodeSlots)
     volume_limit: Callable[[str], int | None] = lambda instance_type: None  # noqa: ARG005
+    volume_limit_hint: str = ""
     publish_context: Callable[[Disk], Mapping[str, str]] = lambda disk: {
         "serialNumber": disk.serial
     }

@@ -155,3 +155,11 @@ def test_the_operators_figure_of_a_type_wins(instance_type: str, disks: int | No
     told = rules(DISKCSI_DISK_QUANTITIES="ecs.g8i.large=9,ecs.g6.large=5")
 
     assert told.volume_limit(instance_type) == disks
+
+
+def test_where_no_figure_is_known_the_hint_names_every_way_to_give_it() -> None:
+    """For the type, for the node, and for a node whose type nothing tells."""
+    hint = rules().volume_limit_hint
+
+    ways = ("disk_quantities", "MAX_VOLUMES_PERNODE", "instance_type")
+    assert [way for way in ways if way not in hint] == []

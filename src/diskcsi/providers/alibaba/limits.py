@@ -19,3 +19,9 @@ DISKS: Final[Mapping[str, int]] = {
 published; ECS prints no list of all. Families differ and so do sizes within one, so of any other
 type nothing is told: guessing too high would overfill a node, guessing too low would leave it half
 empty. There the operator says it, for the type or for the node."""
+
+UNKNOWN_HINT: Final = (
+    "tell the type's DiskQuantity by the setting disk_quantities, as TYPE=NUMBER, or how many volumes"
+    " this node takes by MAX_VOLUMES_PERNODE; where instance_type is empty here, tell that first, by"
+    " the setting of this name or the Node's label"
+)

@@ -9,7 +9,7 @@ from diskcsi.model.ids import VolumeId
 from diskcsi.model.topology import Segments, TopologyKeys
 from diskcsi.ports.node_facts import NodeFacts
 from diskcsi.ports.provider import DeviceRules, NodeSlots, Rules
-from diskcsi.providers.alibaba.limits import DISKS
+from diskcsi.providers.alibaba.limits import DISKS, UNKNOWN_HINT
 from diskcsi.providers.alibaba.parameters import snapshot_parameters, volume_parameters
 from diskcsi.providers.alibaba.schemas import VOLUME_SCHEMA
 from diskcsi.providers.alibaba.settings import AlibabaSettings
@@ -54,6 +54,7 @@ def rules_for(settings: AlibabaSettings) -> Rules:
         region=settings.region,
         slots=_slots(settings),
         volume_limit={**DISKS, **dict(settings.disk_quantities)}.get,
+        volume_limit_hint=UNKNOWN_HINT,
         publish_context=lambda disk: {SERIAL_KEY: disk.serial},
     )
 
