@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import socket
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,8 +25,9 @@ from diskcsi.edge.built import Built
 from diskcsi.edge.guard import Guard
 from diskcsi.edge.identity import IdentityService, PluginFacts
 from diskcsi.edge.services import Halves, services
-from diskcsi.settings import Plan, SettingsError
+from diskcsi.settings import NO_HTTP, Plan, Settings, SettingsError
 from diskcsi.telemetry import logging
+from diskcsi.telemetry.listener import listening
 from diskcsi.telemetry.meter import Meter
 
 WIRING: Final = "diskcsi.wiring"
@@ -109,6 +111,7 @@ async def _serve(plan: Plan, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> N
     flights = Flights(tasks=tasks)
     stopped_s = loop.time()
     async with AsyncExitStack() as resources:
+        listener = _http_listener(settings, resources)
         async with server.serving(
             path=Path(settings.socket_path),
             services=services(identity=identity, halves=halves),
@@ -121,7 +124,8 @@ async def _serve(plan: Plan, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> N
                 meter.tell_to(parts.metrics)
                 halves.make_known(parts.halves)
                 plugin.make_known(parts.plugin)
-                await wiring.serve_http(settings, parts, resources)
+                if listener is not None:
+                    await wiring.serve_http(listener, settings, parts, resources)
                 gc.freeze()  # what was imported stays; no collection needs to look at it again
                 gc.enable()
                 _tell_serving(plan)
@@ -134,6 +138,21 @@ async def _serve(plan: Plan, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> N
         left_s = max(settings.drain_s - (loop.time() - stopped_s), 0.0)
         if left := await flights.drain(grace_s=left_s):
             logging.logger().warning("changes still run at the end of the grace", running=left)
+
+
+def _http_listener(settings: Settings, resources: AsyncExitStack) -> socket.socket | None:
+    """Take the port of metrics and checks, unless the settings say none."""
+    if settings.metrics_port == NO_HTTP:
+        return None
+    try:
+        listener = listening(settings.http_host, settings.metrics_port)
+    except OSError as error:
+        raise SettingsError(
+            f"metrics and checks can't be served on {settings.http_host}:{settings.metrics_port}:"
+            f" {error.strerror or error}; set http_host and http_port (SERVICE_HOST,"
+            f" SERVICE_PORT), or port {NO_HTTP} to serve none"
+        ) from error
+    return resources.enter_context(closing(listener))
 
 
 async def _imported(name: str) -> ModuleType:

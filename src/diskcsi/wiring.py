@@ -7,6 +7,7 @@ what this module names.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ from diskcsi.node.stats import StatsReader
 from diskcsi.ports.cloud import CallObserver, CloudCall, CloudProvider
 from diskcsi.ports.node_facts import NodeFactsSource
 from diskcsi.ports.provider import NodeSlots, Rules
-from diskcsi.settings import NO_HTTP, Plan, Settings, SettingsError
+from diskcsi.settings import Plan, Settings, SettingsError
 from diskcsi.telemetry import http, logging
 from diskcsi.telemetry.calls import note_call
 from diskcsi.telemetry.metrics import Metrics
@@ -155,17 +156,12 @@ async def registered(parts: Parts) -> AsyncIterator[None]:
         yield
 
 
-async def serve_http(settings: Settings, parts: Parts, resources: AsyncExitStack) -> None:
-    """Serve metrics and checks, unless the settings say no port.
-
-    Raises:
-        SettingsError: address and port can't be listened on.
-    """
-    if settings.metrics_port == NO_HTTP:
-        return
+async def serve_http(
+    listener: socket.socket, settings: Settings, parts: Parts, resources: AsyncExitStack
+) -> None:
+    """Serve metrics and checks to who comes to `listener`, until `resources` closes."""
     serving = http.serving(
-        host=settings.http_host,
-        port=settings.metrics_port,
+        listener=listener,
         metrics=parts.metrics,
         healthy=lambda: answers(Path(settings.socket_path)),
         ready=_all_of(
@@ -175,15 +171,9 @@ async def serve_http(settings: Settings, parts: Parts, resources: AsyncExitStack
             ]
         ),
     )
-    try:
-        port = await resources.enter_async_context(serving)
-    except OSError as error:
-        raise SettingsError(
-            f"metrics and checks can't be served on {settings.http_host}:{settings.metrics_port}:"
-            f" {error.strerror or error}; set http_host and http_port (SERVICE_HOST,"
-            f" SERVICE_PORT), or port {NO_HTTP} to serve none"
-        ) from error
-    logging.logger().info("serving metrics and checks", address=f"{settings.http_host}:{port}")
+    await resources.enter_async_context(serving)
+    host, port, *_ = listener.getsockname()
+    logging.logger().info("serving metrics and checks", address=f"{host}:{port}")
 
 
 def _controller(  # noqa: PLR0917 - one caller, right above

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from mockcloud.app import Cloud
@@ -175,6 +176,28 @@ async def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) ->
         taken = plan(tmp_path, cloud=NOWHERE, settings={"http_port": port})
         with pytest.raises(SettingsError, match=rf"127\.0\.0\.1:{port}.*SERVICE_PORT"):
             await app.serve(taken, asyncio.Event())
+
+
+async def test_who_asks_while_it_starts_is_answered_when_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe that is refused would be sent again a whole period later."""
+    what, imported = plan(tmp_path, cloud=NOWHERE), app._imported
+    port = what.settings.metrics_port
+
+    async def asked_before(name: str) -> ModuleType:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
+        early.append((reader, writer))
+        return await imported(name)
+
+    early: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    monkeypatch.setattr(app, "_imported", asked_before)
+    async with running(what):
+        [(reader, writer)] = early
+        assert (await reader.read()).endswith(b"\r\n\r\nok\n")
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_a_socket_that_is_served_already_stops_the_start(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from diskcsi.telemetry import http
+from diskcsi.telemetry.listener import listening
 from diskcsi.telemetry.metrics import Metrics
 
 
@@ -33,10 +34,12 @@ async def asking(
     metrics: Metrics | None = None,
 ) -> AsyncIterator[Callable[[str], Awaitable[tuple[int, str]]]]:
     """Serve on a free port while the block runs; gives a way to ask."""
+    listener = listening("127.0.0.1", 0)
+    port = listener.getsockname()[1]
     served = http.serving(
-        host="127.0.0.1", port=0, metrics=metrics or Metrics(), healthy=healthy, ready=ready
+        listener=listener, metrics=metrics or Metrics(), healthy=healthy, ready=ready
     )
-    async with served as port, aiohttp.ClientSession() as session:
+    async with served, aiohttp.ClientSession() as session:
 
         async def ask(path: str) -> tuple[int, str]:
             async with session.get(f"http://127.0.0.1:{port}{path}") as answer:

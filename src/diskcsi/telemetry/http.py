@@ -7,6 +7,7 @@ when they don't, and a restart mends no cloud. `/readyz` tells whether the cloud
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -24,9 +25,9 @@ Check = Callable[[], Awaitable[None]]
 
 @asynccontextmanager
 async def serving(
-    *, host: str, port: int, metrics: Metrics, healthy: Check, ready: Check
-) -> AsyncIterator[int]:
-    """Serve while the block runs; gives the port, which is a free one where `port` is 0."""
+    *, listener: socket.socket, metrics: Metrics, healthy: Check, ready: Check
+) -> AsyncIterator[None]:
+    """Serve who comes to `listener` while the block runs; it is closed then."""
 
     async def show_metrics(request: web.Request) -> web.Response:  # noqa: ARG001
         return web.Response(body=metrics.render(), headers={"Content-Type": metrics.content_type})
@@ -45,8 +46,8 @@ async def serving(
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
-        yield runner.addresses[0][1]
+        await web.SockSite(runner, listener).start()
+        yield
     finally:
         await runner.cleanup()
 
