@@ -1,7 +1,7 @@
 """The docker daemon: the user's, or one of our own in the cache.
 
-One of our own touches no other: it has its data, its socket and its containerd in the cache, and no
-default bridge. On a machine that lacks CAP_SYS_RESOURCE, as an unprivileged virtual machine may,
+One of our own touches no other: it has its data, its socket and its containerd in the cache, no
+default bridge, and makes no firewall rules. On a machine that lacks CAP_SYS_RESOURCE, as an unprivileged virtual machine may,
 its runtime asks for what the machine can give.
 """
 
@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from e2e.cluster.network import ADDRESS_POOL
 from e2e.cluster.place import Place
 from e2e.cluster.shell import CommandFailed, Shell
 
@@ -24,8 +25,8 @@ RUNTIME: Final = Path(__file__).parent / "node" / "runc-limited"
 START_S: Final = 60
 """Until the daemon answers; an old data directory takes seconds."""
 
-ADDRESS_POOL: Final = "172.30.0.0/15"
-"""For our daemon's networks; another daemon begins at 172.17."""
+STOP_S: Final = 60
+"""Until it has ended; it gives containers that still run 15 s."""
 
 PACKAGES: Final = {
     "dockerd": "docker.io",
@@ -68,12 +69,21 @@ def has_containers(place: Place) -> bool:
 
 
 def stop(place: Place, shell: Shell) -> None:
-    """End a daemon of our own, if one runs; what it has built stays in the cache."""
+    """End a daemon of our own, if one runs; what it has built stays in the cache.
+
+    Raises:
+        CommandFailed: it doesn't end.
+    """
     if not place.own_docker or (pid := place.docker_pid()) is None:
         return
     os.kill(pid, signal.SIGTERM)
-    deadline_s = time.monotonic() + START_S
-    while place.docker_pid() is not None and time.monotonic() < deadline_s:
+    deadline_s = time.monotonic() + STOP_S
+    while place.docker_pid() is not None:
+        if time.monotonic() > deadline_s:
+            raise CommandFailed(
+                f"the docker daemon, process {pid}, does not end after {STOP_S} s; its log:"
+                f" {place.docker / 'dockerd.log'}. End it with `kill -9 {pid}`, then run this again"
+            )
         time.sleep(0.2)
     for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
         mounted = line.split(" ")[1]
@@ -129,6 +139,7 @@ def _start(place: Place) -> None:
         "pidfile": str(place.docker / "docker.pid"),
         "hosts": [f"unix://{place.docker_socket}"],
         "bridge": "none",
+        "iptables": False,
         "default-address-pools": [{"base": ADDRESS_POOL, "size": 24}],
     }
     if lacks_capability():

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
-from e2e.cluster import docker, kind, modules, node_image
+from e2e.cluster import docker, kind, modules, network, node_image
 from e2e.cluster.charts import Charts
 from e2e.cluster.kind import Kind
 from e2e.cluster.modules import Programs
@@ -42,6 +42,8 @@ class Cluster:
         self._place.log.write_text("")
         with self._steps.step("docker"):
             docker.ensure(self._place, self._shell)
+            if self._place.own_docker:
+                network.ensure(self._shell)
         go = self._go()
         programs = self._programs(TOOLS, go)
         self._link(programs)
@@ -80,9 +82,11 @@ class Cluster:
         Raises:
             CommandFailed: a step failed; the message tells which command, and its last words.
         """
-        if self._place.own_docker and not docker.has_containers(self._place):
-            print("nothing runs")
-            return
+        if self._place.own_docker:
+            network.remove_rules(self._shell)
+            if not docker.has_containers(self._place):
+                print("nothing runs")
+                return
         with self._steps.step("docker"):
             docker.ensure(self._place, self._shell)
         programs = self._programs(("kind",), self._go())
