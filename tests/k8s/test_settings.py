@@ -96,7 +96,7 @@ def test_the_mock_knows_every_argument_that_it_is_given(helm: Helm, tmp_path: Pa
         there = [one.replace("/etc/mockcloud", str(tmp_path)) for one in arguments]
         for name in ("world/world.toml", "agent/token"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).touch()
+            (tmp_path / name).write_text("a-token")
         mock.commands[command].make_context(command, there)
 
 
