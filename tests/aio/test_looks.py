@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
-from diskcsi.aio.looks import SharedLook
+from diskcsi.aio.looks import KEPT_ILL_S, SharedLook
 
 
 class Thing:
@@ -41,13 +42,40 @@ async def test_what_is_amiss_is_told(thing: Thing, look: SharedLook) -> None:
         await look()
 
 
-async def test_what_works_again_is_told_with_the_next_look(thing: Thing, look: SharedLook) -> None:
-    """A reason is no longer kept than it holds."""
+async def test_what_works_again_is_told_after_a_second(thing: Thing, look: SharedLook) -> None:
+    """A reason is hardly longer kept than it holds."""
     thing.error = OSError("no way there")
     with pytest.raises(OSError, match="no way there"):
         await look()
     thing.error = None
+    await asyncio.sleep(KEPT_ILL_S)
     await look()
+
+
+@pytest.mark.parametrize(
+    ("error", "looks_a_minute"), [(None, 20), (OSError("throttled"), 60)], ids=["well", "ill"]
+)
+async def test_who_asks_all_the_time_makes_few_looks(
+    thing: Thing, look: SharedLook, error: OSError | None, looks_a_minute: int
+) -> None:
+    """Each is a call of the account's quota, and whoever reaches the port may ask."""
+    thing.error = error
+    for _ in range(int(60 / 0.25)):
+        with suppress(OSError):
+            await look()
+        await asyncio.sleep(0.25)
+    assert thing.looks == looks_a_minute
+
+
+async def test_what_fails_now_is_told_to_each_of_kubelets_probes(
+    thing: Thing, look: SharedLook
+) -> None:
+    """They come every five seconds, and none of them is told what the one before was."""
+    await look()
+    thing.error = OSError("no way there")
+    await asyncio.sleep(5)
+    with pytest.raises(OSError, match="no way there"):
+        await look()
 
 
 async def test_who_asks_at_once_shares_a_look(thing: Thing, look: SharedLook) -> None:

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from mockcloud.app import Cloud
 
-from diskcsi.aio.looks import SharedLook
+from diskcsi.aio.looks import KEPT_S, SharedLook
 from diskcsi.model.errors import Unreachable
 from diskcsi.model.ids import NodeId
 from diskcsi.ports.node_facts import NodeFacts
@@ -349,6 +349,7 @@ async def test_a_node_is_ready_while_its_service_is_silent(machine: Machine, tol
         ready = SharedLook(look=source.facts, tasks=tasks)
         for _ in range(3):
             await ready()
+            await asyncio.sleep(KEPT_S)
 
 
 async def test_a_service_that_forgets_the_machine_is_taken_for_away(
