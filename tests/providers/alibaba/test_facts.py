@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -88,6 +88,39 @@ async def test_the_node_object_comes_next(http: aiohttp.ClientSession) -> None:
     )  # fmt: skip
     assert "metadata service" in told.passed_over
     assert "HTTP 503" in told.passed_over
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ["<html>login</html>"],
+        ["<html>\n<body>login</body>\n</html>"],
+        ['{"error": "no such page"}'],
+        ["ok"],
+        ["token", "disk", "<html>login</html>"],
+        ["token", "disk", "i-told", "<html>login</html>"],
+        ["token", "disk", "i-told", "z-told", "<html>login</html>"],
+    ],
+    ids=["page", "long-page", "json", "word", "id", "zone", "region"],
+)
+async def test_what_answers_in_the_place_of_a_metadata_service_is_not_believed(
+    http: aiohttp.ClientSession, answers: Sequence[str]
+) -> None:
+    """Off the cloud a proxy or a portal answers every address, and mostly with success."""
+    async with scripted(map(_answer, answers)) as api:
+        told = await facts(http, Kubernetes(), metadata_url=api.url, **SET)
+    assert (identity(told), told.source) == (
+        ("i-node", "cn-hangzhou-g", "cn-hangzhou"), "Node object",
+    )  # fmt: skip
+    assert f"answers {answers[-1]!r}" in told.passed_over
+
+
+async def test_of_a_long_page_the_beginning_is_told(http: aiohttp.ClientSession) -> None:
+    """It says whose page it is, and the log is no place for the rest."""
+    async with scripted([_answer("<html>" + "portal " * 1000)]) as api:
+        told = await facts(http, Kubernetes(), metadata_url=api.url)
+    assert "answers '<html>portal portal" in told.passed_over
+    assert len(told.passed_over) < 400
 
 
 async def test_the_settings_come_last(http: aiohttp.ClientSession) -> None:

@@ -95,17 +95,17 @@ async def test_the_machines_own_word_wins_over_the_settings(
 
 async def test_the_settings_tell_what_the_service_does_not(source_of: SourceOf) -> None:
     """A type that is not told limits how many volumes the node takes."""
-    answers = [TOKEN, NOT_FOUND, *[Answer(body="x")] * 3, NOT_FOUND]
+    answers = [TOKEN, NOT_FOUND, *[Answer(body="i-x")] * 3, NOT_FOUND]
     async with scripted(answers) as api:
         settings = AlibabaSettings(metadata_url=api.url, instance_type="ecs.mine")
         facts = await source_of(settings).facts()
 
-    assert (facts.node_id, facts.instance_type) == ("x", "ecs.mine")
+    assert (facts.node_id, facts.instance_type) == ("i-x", "ecs.mine")
 
 
 async def test_a_token_is_fetched_first_and_sent_with_every_question(source_of: SourceOf) -> None:
     """Services that insist on the second generation answer nobody else."""
-    async with scripted([TOKEN, Answer(body="x")]) as api:
+    async with scripted([TOKEN, Answer(body="i-x")]) as api:
         await source_of(AlibabaSettings(metadata_url=api.url)).facts()
 
     assert api.lines == [
@@ -119,7 +119,7 @@ async def test_a_service_of_the_first_generation_is_asked_without_a_token(
     source_of: SourceOf,
 ) -> None:
     """It knows none, and would refuse an empty one."""
-    async with scripted([NOT_FOUND, Answer(body="x")]) as api:
+    async with scripted([NOT_FOUND, Answer(body="i-x")]) as api:
         await source_of(AlibabaSettings(metadata_url=api.url)).facts()
 
     assert "x-aliyun-ecs-metadata-token" not in api.headers[1]
@@ -129,7 +129,7 @@ async def test_a_service_that_does_not_list_disks_leaves_them_unknown(
     source_of: SourceOf,
 ) -> None:
     """Unknown is not none."""
-    async with scripted([TOKEN, NOT_FOUND, Answer(body="x")]) as api:
+    async with scripted([TOKEN, NOT_FOUND, Answer(body="i-x")]) as api:
         facts = await source_of(AlibabaSettings(metadata_url=api.url)).facts()
 
     assert facts.attached_serials is None
@@ -137,7 +137,7 @@ async def test_a_service_that_does_not_list_disks_leaves_them_unknown(
 
 async def test_disks_are_listed_one_on_a_line(source_of: SourceOf) -> None:
     """As directories, with or without a slash, and with blank lines."""
-    async with scripted([TOKEN, Answer(body="bp1a/\n\nbp1b\n"), Answer(body="x")]) as api:
+    async with scripted([TOKEN, Answer(body="bp1a/\n\nbp1b\n"), Answer(body="i-x")]) as api:
         facts = await source_of(AlibabaSettings(metadata_url=api.url)).facts()
 
     assert facts.attached_serials == frozenset({"bp1a", "bp1b"})
@@ -145,7 +145,7 @@ async def test_disks_are_listed_one_on_a_line(source_of: SourceOf) -> None:
 
 async def test_a_type_that_is_not_told_is_unknown(source_of: SourceOf) -> None:
     """Only the volume limit depends on it."""
-    answers = [TOKEN, NOT_FOUND, *[Answer(body="x")] * 3, NOT_FOUND]
+    answers = [TOKEN, NOT_FOUND, *[Answer(body="i-x")] * 3, NOT_FOUND]
     async with scripted(answers) as api:
         facts = await source_of(AlibabaSettings(metadata_url=api.url)).facts()
 
@@ -169,7 +169,7 @@ async def test_a_service_that_is_busy_is_asked_again(
     source_of: SourceOf, pauses: list[float], answer: Answer
 ) -> None:
     """It throttles, and is not up yet in a machine's first seconds."""
-    async with scripted([answer, answer, TOKEN, Answer(body="x")]) as api:
+    async with scripted([answer, answer, TOKEN, Answer(body="i-x")]) as api:
         await source_of(AlibabaSettings(metadata_url=api.url)).facts()
 
     assert set(pauses) == {PAUSE_S}
@@ -211,10 +211,13 @@ async def test_the_first_time_a_busy_service_is_waited_for_whatever_settings_tel
     source_of: SourceOf, pauses: list[float], answer: Answer
 ) -> None:
     """It comes up a moment after kubelet, and a setting may be another machine's."""
-    async with scripted([answer, answer, TOKEN, Answer(body="x")]) as api:
+    async with scripted([answer, answer, TOKEN, Answer(body="i-x")]) as api:
         facts = await source_of(described(api.url)).facts()
 
-    assert (facts.node_id, set(pauses)) == ("x", {PAUSE_S})  # of one cut off aiohttp asks again too
+    assert (facts.node_id, set(pauses)) == (
+        "i-x",
+        {PAUSE_S},
+    )  # of one cut off aiohttp asks again too
 
 
 async def test_a_node_that_its_settings_describe_waits_for_a_service_once(
@@ -274,7 +277,7 @@ class Machine:
 
     async def text(self) -> str:
         """Every value."""
-        return "x"
+        return "i-x"
 
 
 @pytest.fixture
@@ -356,7 +359,7 @@ async def test_a_service_that_forgets_the_machine_is_taken_for_away(
     http: aiohttp.ClientSession,
 ) -> None:
     """What it told once of the machine itself was true; an empty answer is its own trouble."""
-    async with scripted([TOKEN, *[Answer(body="x")] * 5, NOT_FOUND]) as api:
+    async with scripted([TOKEN, *[Answer(body="i-x")] * 5, NOT_FOUND]) as api:
         metadata = Metadata(http=http, url=api.url, patient=False)
         await metadata.known()
         with pytest.raises(Unreachable, match="tells no instance id and no zone and no region any"):

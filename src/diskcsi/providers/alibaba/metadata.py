@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -11,6 +12,7 @@ import aiohttp
 
 from diskcsi.model.errors import Unreachable
 from diskcsi.providers.alibaba.known import Known
+from diskcsi.providers.alibaba.shapes import INSTANCE_ID
 
 TOKEN_TTL_S: Final = 63
 ANSWER_S: Final = 1.0
@@ -29,6 +31,16 @@ FIRST_S: Final = 6.0
 LATER_S: Final = 1.25
 """For a whole look, once it has told or others have: there is something to go by, and a check of
 readiness waits a second and a half. One try in silence, or two where the first is refused at once."""
+
+TOKEN: Final = re.compile(r"[!-;=?-z|~]+")
+"""What a header can carry, without the signs of markup; ECS describes no form of its tokens."""
+
+PLACE: Final = re.compile(r"[a-z]+(-[a-z0-9]+)+")
+"""Of a region or a zone. Off the cloud a portal or a proxy answers at any address, and mostly with success:
+what tells who the machine is must look like it."""
+
+SHOWN: Final = 60
+"""Characters of another answer that a message quotes: they tell whose it is."""
 
 FOUND: Final = 200
 ABSENT: Final = 404
@@ -68,7 +80,7 @@ class Metadata:
         """Everything that it tells, asked now: disks come and go.
 
         Raises:
-            Unreachable: it doesn't answer, or has forgotten who the machine is.
+            Unreachable: it doesn't answer, something else does, or it has forgotten who the machine is.
         """
         look_s = self._look_s
         try:
@@ -87,7 +99,8 @@ class Metadata:
 
     async def _read(self) -> Known:
         data = f"{self._base}/meta-data"
-        token = await self._ask(
+        token = await self._formed(
+            TOKEN,
             "PUT",
             f"{self._base}/api/token",
             {"X-aliyun-ecs-metadata-token-ttl-seconds": str(TOKEN_TTL_S)},
@@ -96,9 +109,9 @@ class Metadata:
         headers = {"X-aliyun-ecs-metadata-token": token} if token else {}
         disks = await self._get(f"{data}/disks/", headers)
         return Known(
-            node_id=await self._get(f"{data}/instance-id", headers) or "",
-            zone=await self._get(f"{data}/zone-id", headers) or "",
-            region=await self._get(f"{data}/region-id", headers) or "",
+            node_id=await self._formed(INSTANCE_ID, "GET", f"{data}/instance-id", headers),
+            zone=await self._formed(PLACE, "GET", f"{data}/zone-id", headers),
+            region=await self._formed(PLACE, "GET", f"{data}/region-id", headers),
             instance_type=await self._get(f"{data}/instance/instance-type", headers) or "",
             attached_serials=None
             if disks is None
@@ -108,6 +121,18 @@ class Metadata:
     async def _get(self, url: str, headers: dict[str, str]) -> str | None:
         """A value, None when the service doesn't know the path."""
         return await self._ask("GET", url, headers)
+
+    async def _formed(
+        self, form: re.Pattern[str], method: str, url: str, headers: dict[str, str]
+    ) -> str:
+        """A value, empty when the service has none; anything else isn't the service's."""
+        told = await self._ask(method, url, headers) or ""
+        if told and not form.fullmatch(told):
+            raise Unreachable(
+                f"{url} answers {told[:SHOWN]!r}, which no metadata service would: something else"
+                " answers there"
+            )
+        return told
 
     async def _ask(self, method: str, url: str, headers: dict[str, str]) -> str | None:
         reason = ""
