@@ -35,6 +35,7 @@ from diskcsi.edge.server import answers
 from diskcsi.edge.services import Halves
 from diskcsi.host.linux.devices import LinuxDevices
 from diskcsi.host.linux.filesystems import LinuxFilesystems, may_grow_mounted_ext
+from diskcsi.host.linux.foreign import LinuxForeignNotes
 from diskcsi.host.linux.identity import Identity
 from diskcsi.host.linux.kubelet import LinuxKubeletRecords
 from diskcsi.host.linux.marks import LinuxMarks
@@ -43,6 +44,7 @@ from diskcsi.model.capabilities import Capability
 from diskcsi.model.ids import NodeId
 from diskcsi.node.deps import NodeDeps
 from diskcsi.node.expand import NodeExpander
+from diskcsi.node.foreign import ForeignDisks
 from diskcsi.node.info import NodeInformer
 from diskcsi.node.publish import Publisher
 from diskcsi.node.stage import Stager
@@ -141,7 +143,7 @@ def _registrar(
         ),
         registration=registration,
         tasks=tasks,
-        look=node.informer.look,
+        look=node.informer.watch,
         staged=node.informer.staged,
     )
 
@@ -219,14 +221,15 @@ async def _node(plan: Plan, rules: Rules, flights: Flights, stack: AsyncExitStac
         wait_s=settings.device_wait_s,
         random=Random(),
     )
+    # beside the socket: kubelet keeps that directory when the plug-in's pod is replaced
+    kept = Path(settings.socket_path).parent
     deps = NodeDeps(
         devices=devices,
         filesystems=LinuxFilesystems(
             may_grow_ext=may_grow_mounted_ext(), tool_s=TOOL_SHARE * settings.flight_s
         ),
         mounts=LinuxMounts(),
-        # beside the socket: kubelet keeps that directory when the plug-in's pod is replaced
-        marks=LinuxMarks(directory=Path(settings.socket_path).parent / "formatting"),
+        marks=LinuxMarks(directory=kept / "formatting"),
         rules=rules.devices,
         flights=flights,
         volumes=KeyedLock(),
@@ -247,6 +250,7 @@ async def _node(plan: Plan, rules: Rules, flights: Flights, stack: AsyncExitStac
             records=LinuxKubeletRecords(
                 root=Path(settings.kubelet_root_dir), driver=plan.driver_name
             ),
+            foreign=ForeignDisks(notes=LinuxForeignNotes(path=kept / "foreign-disks.json")),
             serial=rules.devices.serial,
             segments=rules.segments,
             volume_limit=rules.volume_limit,

@@ -18,6 +18,7 @@ from mockcloud.engine.world import default_world
 
 from diskcsi import app
 from diskcsi._proto.csi import v1
+from diskcsi.model.sizes import GIB
 from diskcsi.providers import registry
 from diskcsi.settings import Plan, Settings, fill
 
@@ -25,6 +26,19 @@ KEY_ID, KEY_SECRET = "mockcloud-key-id", "mockcloud-key-secret"
 REGION, ZONE = "cn-hangzhou", "cn-hangzhou-g"
 START_S = 20.0
 NODE = "i-bp1mockcloudnode0001"
+
+_Mode = v1.VolumeCapabilityAccessModeMode
+CREATE = v1.CreateVolumeRequest(
+    name="pvc-1",
+    capacity_range=v1.CapacityRange(required_bytes=20 * GIB),
+    volume_capabilities=[
+        v1.VolumeCapability(
+            access_mode=v1.VolumeCapabilityAccessMode(mode=_Mode(_Mode.SINGLE_NODE_WRITER)),
+            mount=v1.VolumeCapabilityMountVolume(fs_type="ext4"),
+        )
+    ],
+    parameters={"type": "cloud_essd", "zoneId": ZONE},
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,18 @@ from diskcsi.edge.registration import registering
 from diskcsi.settings import Plan
 from diskcsi.telemetry.logging import configure
 from diskcsi.wiring import Parts
-from tests.app.driver import NODE, REGION, ZONE, Driver, free_port, mock, plan, running
+from tests.app.driver import (
+    CREATE,
+    NODE,
+    REGION,
+    ZONE,
+    Driver,
+    free_port,
+    keys,
+    mock,
+    plan,
+    running,
+)
 from tests.cluster.authority import Authority, new_authority
 from tests.cluster.server import Server, serving
 
@@ -245,6 +256,38 @@ async def test_a_socket_that_is_deleted_from_outside_is_unhealthy(
         (tmp_path / "csi.sock").unlink()
         status, text = await driver.get("/healthz")
     assert (before[0], status, "own socket" in text) == (200, 503, True)
+
+
+async def test_a_plug_in_that_is_replaced_tells_of_as_many_places_as_before(
+    tmp_path: Path, cloud: Cloud
+) -> None:
+    """A volume that is attached and can't be staged meanwhile is counted by the scheduler already."""
+    what = plan(
+        tmp_path,
+        cloud={"metadata_url": f"http://127.0.0.1:{cloud.port}/_imds/{NODE}", **keys(cloud)},
+        settings={
+            "run_node_service": True, "driver": NAME, "registration_dir": str(tmp_path / "registry"),
+        },
+    )  # fmt: skip
+    async with running(what) as driver:
+        before = await register(tmp_path)
+        made = await driver.controller.create_volume(CREATE)
+        await driver.controller.controller_publish_volume(
+            v1.ControllerPublishVolumeRequest(
+                volume_id=made.volume.volume_id, node_id=NODE,
+                volume_capability=CREATE.volume_capabilities[0],
+            )
+        )  # fmt: skip
+    async with running(what):
+        after = await register(tmp_path)
+    assert (before.max_volumes_per_node, after.max_volumes_per_node) == (16, 16)
+
+
+async def test_foreign_disks_are_noted_before_kubelet_asks(tmp_path: Path, cloud: Cloud) -> None:
+    """It may ask a successor only, and what a disk is shows in minutes."""
+    async with running(node_plan(tmp_path, port=cloud.port)):
+        await until_there(socket_of(tmp_path))
+        assert NODE in (tmp_path / "foreign-disks.json").read_text()
 
 
 async def test_without_a_registration_directory_a_helper_registers(

@@ -15,24 +15,21 @@ from mockcloud.faults import Fault
 from diskcsi import app
 from diskcsi._proto.csi import v1
 from diskcsi.edge.server import SocketInUse
-from diskcsi.model.sizes import GIB
 from diskcsi.settings import SettingsError
-from tests.app.driver import KEY_ID, KEY_SECRET, Driver, free_port, keys, mock, plan, running
+from tests.app.driver import (
+    CREATE,
+    KEY_ID,
+    KEY_SECRET,
+    Driver,
+    free_port,
+    keys,
+    mock,
+    plan,
+    running,
+)
 from tests.edge.sockets import until
 from tests.rows import row
 
-_Mode = v1.VolumeCapabilityAccessModeMode
-CREATE = v1.CreateVolumeRequest(
-    name="pvc-1",
-    capacity_range=v1.CapacityRange(required_bytes=20 * GIB),
-    volume_capabilities=[
-        v1.VolumeCapability(
-            access_mode=v1.VolumeCapabilityAccessMode(mode=_Mode(_Mode.SINGLE_NODE_WRITER)),
-            mount=v1.VolumeCapabilityMountVolume(fs_type="ext4"),
-        )
-    ],
-    parameters={"type": "cloud_essd", "zoneId": "cn-hangzhou-g"},
-)
 NOWHERE = {"ecs_endpoint": "127.0.0.1:1", "access_key_id": "a", "access_key_secret": "b"}
 
 

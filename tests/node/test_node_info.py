@@ -12,6 +12,7 @@ import structlog
 
 from diskcsi.model.errors import Unreachable
 from diskcsi.model.ids import NodeId, VolumeId
+from diskcsi.node.foreign import ForeignDisks
 from diskcsi.node.info import NodeInformer
 from diskcsi.node.requests import Stage
 from diskcsi.ports.node_facts import NodeFacts
@@ -71,6 +72,7 @@ def inform(node: Machine) -> Inform:
             devices=node.host,
             mounts=node.host,
             records=node.host,
+            foreign=ForeignDisks(notes=node.host),
             serial=serial_of,
             segments=lambda known: {"zone": known.zone},
             volume_limit=volume_limit,
@@ -191,7 +193,7 @@ async def test_only_what_kubelet_asks_for_counts_as_an_answer(inform: Inform) ->
 
 
 async def test_a_look_at_who_the_node_is_counts_no_disks(inform: Inform) -> None:
-    """It is made every minute and by each probe, and the count goes through every mount."""
+    """Each probe makes one, and the count goes through every mount."""
     counted: list[str] = []
     informer = inform(volume_limit=counted.append)
     assert await informer.look() == "i-1"

@@ -7,6 +7,7 @@ from typing import Final
 
 from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.model.topology import Segments
+from diskcsi.node.foreign import ForeignDisks
 from diskcsi.node.paths import is_staging
 from diskcsi.node.requests import Info
 from diskcsi.ports.host import BlockDevices, KubeletRecords, Mounts
@@ -41,6 +42,7 @@ class NodeInformer:
         devices: BlockDevices,
         mounts: Mounts,
         records: KubeletRecords,
+        foreign: ForeignDisks,
         serial: Callable[[VolumeId, Mapping[str, str]], str],
         segments: Callable[[NodeFacts], Segments],
         volume_limit: Callable[[str], int | None],
@@ -51,6 +53,7 @@ class NodeInformer:
         self._devices = devices
         self._mounts = mounts
         self._records = records
+        self._foreign = foreign
         self._serial = serial
         self._segments = segments
         self._volume_limit = volume_limit
@@ -66,7 +69,7 @@ class NodeInformer:
         info = Info(
             node_id=facts.node_id,
             segments=self._segments(facts),
-            max_volumes=self._max_volumes or await self._limit(facts),
+            max_volumes=await self._takes(facts),
         )
         former, self.answered = self.answered, info.node_id
         if former is not None and former != info.node_id:
@@ -76,6 +79,12 @@ class NodeInformer:
     async def look(self) -> NodeId:
         """Who this node is, read now; raises what its source raises."""
         return (await self._facts()).node_id
+
+    async def watch(self) -> NodeId:
+        """As `look`, and takes notice of the disks: a kubelet may never ask again how many there are."""
+        facts = await self._facts()
+        await self._takes(facts)
+        return facts.node_id
 
     async def staged(self) -> Collection[VolumeId]:
         """The volumes that are staged here, by kubelet's records."""
@@ -114,6 +123,9 @@ class NodeInformer:
                 hint="see which machine their disks are attached to, and drain this node",
             )  # fmt: skip
 
+    async def _takes(self, facts: NodeFacts) -> int:
+        return self._max_volumes or await self._limit(facts)
+
     async def _limit(self, facts: NodeFacts) -> int:
         """What is left for volumes once the disks of other hands are counted off; 0: unknown.
 
@@ -123,7 +135,7 @@ class NodeInformer:
         if total is None:
             self._warn_of_unknown(facts.instance_type)
             return 0
-        return max(total - await self._foreign(facts), 1)
+        return max(total - await self._count_foreign(facts), 1)
 
     def _warn_of_unknown(self, instance_type: str) -> None:
         """Once for a type: kubelet asks whenever it starts or registers anew."""
@@ -135,11 +147,12 @@ class NodeInformer:
                 hint=self._volume_limit_hint,
             )
 
-    async def _foreign(self, facts: NodeFacts) -> int:
+    async def _count_foreign(self, facts: NodeFacts) -> int:
         """How many disks are no volumes; of a machine that tells none, the system disk surely."""
         if facts.attached_serials is None:
             return 1
-        return len(facts.attached_serials - await self._mounted() - await self._recorded())
+        unknown = facts.attached_serials - await self._mounted() - await self._recorded()
+        return len(await self._foreign.among(unknown, node_id=facts.node_id))
 
     async def _mounted(self) -> set[str]:
         """Serials of disks that are mounted as volumes."""

@@ -1,7 +1,7 @@
 """What the node's rules ask of the machine they run on.
 
-Five roles: block devices, filesystems, mounts, notes of formats that run, and what kubelet has
-written down. An implementation tells what is there and does
+Six roles: block devices, filesystems, mounts, notes of formats that run and of disks that are no
+volumes, and what kubelet has written down. An implementation tells what is there and does
 what it is told; whether that is wise is decided above it. Errors are those of
 `diskcsi.model.errors`; a tool that fails gives `WrongState` with the tool's own words.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from diskcsi.model.blank import DeviceFacts
-from diskcsi.model.ids import VolumeId
+from diskcsi.model.ids import NodeId, VolumeId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +99,34 @@ class FormatMarks(Protocol):
         Raises:
             WrongState: it is there and can't be removed.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignNote:
+    """Which disks were no volumes when they were looked at last.
+
+    Attributes:
+        node_id: the machine that they were attached to.
+    """
+
+    node_id: NodeId
+    serials: frozenset[str]
+
+
+class ForeignNotes(Protocol):
+    """The one note of this kind, which outlives the process."""
+
+    async def keep(self, note: ForeignNote) -> None:
+        """Replace what was kept.
+
+        Raises:
+            WrongState: it can't be kept.
+        """
+        ...
+
+    async def recall(self) -> ForeignNote | None:
+        """The note, None when there is none that can be read."""
         ...
 
 

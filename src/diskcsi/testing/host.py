@@ -18,7 +18,7 @@ from typing import Final
 from diskcsi.model.blank import DeviceFacts, same_family
 from diskcsi.model.errors import Pending, WrongState
 from diskcsi.model.ids import VolumeId
-from diskcsi.ports.host import Device, FilesystemUsage, FormatMark, Mount
+from diskcsi.ports.host import Device, FilesystemUsage, ForeignNote, FormatMark, Mount
 
 GIB: Final = 1024**3
 LOOK_S: Final = 0.1
@@ -58,7 +58,7 @@ class FakeDisk:
 
 
 class FakeHost:
-    """Implements `BlockDevices`, `Filesystems`, `Mounts`, `FormatMarks` and `KubeletRecords`.
+    """Implements `BlockDevices`, `Filesystems`, `Mounts`, `FormatMarks`, `ForeignNotes`, `KubeletRecords`.
 
     Args:
         may_grow_ext: whether a mounted ext4 may grow here.
@@ -70,6 +70,7 @@ class FakeHost:
         files: empty files; `directories` likewise, `filled` are those with other content.
         calls: the names of all calls, in order.
         recorded: volumes that kubelet has written down as staged.
+        noted: the note of foreign disks.
     """
 
     def __init__(self, *, may_grow_ext: bool = False, wait_s: float = 30.0) -> None:
@@ -86,6 +87,7 @@ class FakeHost:
         self.calls: list[str] = []
         self.recorded: set[VolumeId] = set()
         self.marks: dict[VolumeId, FormatMark] = {}
+        self.noted: ForeignNote | None = None
         self._failures: defaultdict[str, deque[Exception]] = defaultdict(deque)
         self._gates: dict[str, asyncio.Event] = {}
 
@@ -293,6 +295,16 @@ class FakeHost:
         """As set."""
         await self._enter("staged")
         return self.recorded
+
+    async def keep(self, note: ForeignNote) -> None:
+        """In place of the former one."""
+        await self._enter("keep")
+        self.noted = note
+
+    async def recall(self) -> ForeignNote | None:
+        """As set or kept."""
+        await self._enter("recall")
+        return self.noted
 
     async def make_directory(self, path: str) -> None:
         """With its parents."""

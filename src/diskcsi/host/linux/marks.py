@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
+from diskcsi.host.linux.durable import write
 from diskcsi.model.errors import WrongState
 from diskcsi.model.ids import VolumeId
 from diskcsi.ports.host import FormatMark
@@ -21,9 +21,9 @@ class LinuxMarks:
         self._directory = directory
 
     async def put(self, volume_id: VolumeId, mark: FormatMark) -> None:
-        """Write it beside its place, and rename: half a note is none."""
+        """Half a note is none."""
         try:
-            await asyncio.to_thread(self._write, self._path(volume_id), json.dumps(asdict(mark)))
+            await asyncio.to_thread(write, self._path(volume_id), json.dumps(asdict(mark)))
         except OSError as error:
             raise WrongState(
                 f"no note can be kept in {self._directory}: {error.strerror}"
@@ -48,17 +48,3 @@ class LinuxMarks:
     def _path(self, volume_id: VolumeId) -> Path:
         """An id may be longer than a file's name, and hold what a name can't."""
         return self._directory / f"{hashlib.sha256(volume_id.encode()).hexdigest()}.json"
-
-    def _write(self, path: Path, text: str) -> None:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_suffix(".new")
-        with draft.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        directory = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
