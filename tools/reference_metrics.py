@@ -72,6 +72,9 @@ PURPOSES: Final[Mapping[str, tuple[str, str]]] = {
     "diskcsi_node_changes_waiting": (
         "", "attaches and detaches that wait for their machine, which takes one at a time",
     ),
+    "diskcsi_ready": (
+        "", "1 while the last answer of `/readyz`, which kubelet asks for all the time, was well",
+    ),
     "diskcsi_registered": ("", "of a node: 1 while kubelet knows the driver"),
     "diskcsi_registration_refusals_total": (
         "", "of a node: registrations that kubelet refused; the log has kubelet's words",

@@ -18,7 +18,7 @@ from typing import Final
 from diskcsi.aio.flights import Flights
 from diskcsi.aio.limiter import Priority, Slots
 from diskcsi.aio.locks import KeyedLock
-from diskcsi.aio.looks import SharedLook
+from diskcsi.aio.looks import LastLook, SharedLook
 from diskcsi.controller.attach import Attacher
 from diskcsi.controller.create import VolumeCreator
 from diskcsi.controller.delete import VolumeDeleter
@@ -71,6 +71,7 @@ class Parts:
     plugin: PluginFacts
     metrics: Metrics
     registrar: Registrar | None
+    ready: LastLook
 
 
 async def build(
@@ -101,6 +102,9 @@ async def build(
     if settings.run_node_service:
         node = await _node(plan, rules, flights, resources)
         checks.append(SharedLook(look=node.informer.look, tasks=tasks))
+    registrar = (
+        _registrar(plan, node, metrics, tasks) if node and settings.registration_dir else None
+    )
     return Parts(
         halves=Halves(
             controller=ControllerService(
@@ -114,10 +118,18 @@ async def build(
             expand=cloud is None or Capability.EXPAND in cloud.capabilities, check=_all_of(checks)
         ),
         metrics=metrics,
-        registrar=_registrar(plan, node, metrics, tasks)
-        if node and settings.registration_dir
-        else None,
+        registrar=registrar,
+        ready=_ready(checks, registrar, metrics),
     )
+
+
+def _ready(checks: list[Check], registrar: Registrar | None, metrics: Metrics) -> LastLook:
+    """What `/readyz` asks; the number tells its last answer, so that reading it costs no call."""
+    ready = LastLook(_all_of([*checks, *([registrar.registration.check] if registrar else [])]))
+    metrics.gauge(
+        "diskcsi_ready", "1 while the last answer of /readyz was well.", lambda: float(ready.well)
+    )
+    return ready
 
 
 def _registrar(
@@ -166,12 +178,7 @@ async def serve_http(
         listener=listener,
         metrics=parts.metrics,
         healthy=lambda: answers(Path(settings.socket_path)),
-        ready=_all_of(
-            [
-                parts.plugin.check,
-                *([parts.registrar.registration.check] if parts.registrar else []),
-            ]
-        ),
+        ready=parts.ready,
     )
     await resources.enter_async_context(serving)
     host, port, *_ = listener.getsockname()

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from diskcsi.aio.looks import KEPT_ILL_S, SharedLook
+from diskcsi.aio.looks import KEPT_ILL_S, LastLook, SharedLook
 
 
 class Thing:
@@ -114,3 +114,28 @@ async def test_who_gives_up_does_not_end_the_look(thing: Thing, look: SharedLook
             await look()
     await look()
     assert thing.looks == 1
+
+
+async def test_a_look_that_was_well_is_remembered_until_one_is_not(thing: Thing) -> None:
+    """Nobody has to look to know, and before the first look nothing is well."""
+    look, told = LastLook(thing.look), []
+    told.append(look.well)
+    await look()
+    told.append(look.well)
+    thing.error = OSError("no way there")
+    with pytest.raises(OSError, match="no way there"):
+        await look()
+    assert ([*told, look.well], thing.looks) == ([False, True, False], 2)
+
+
+async def test_a_look_that_runs_does_not_change_what_the_last_one_told(thing: Thing) -> None:
+    """Else a look in ten would be taken for an outage; one that was given up is not well."""
+    look = LastLook(thing.look)
+    await look()
+    thing.takes_s = 1.0
+    running = asyncio.create_task(look())
+    await asyncio.sleep(0.5)
+    meanwhile = look.well
+    running.cancel()
+    await asyncio.wait({running})
+    assert (meanwhile, look.well) == (True, False)

@@ -50,6 +50,13 @@ async def until_ready(driver: Driver) -> None:
             await asyncio.sleep(0.05)
 
 
+async def ready_metric(driver: Driver) -> str:
+    """What the metrics say of readiness."""
+    _, text = await driver.get("/metrics")
+    (line,) = [one for one in text.splitlines() if one.startswith("diskcsi_ready ")]
+    return line.removeprefix("diskcsi_ready ")
+
+
 async def test_with_its_cloud_it_is_ready(tmp_path: Path, cloud: Cloud) -> None:
     """Both ways to ask say so."""
     async with running(plan(tmp_path, cloud=keys(cloud))) as driver:
@@ -130,6 +137,26 @@ async def test_a_cloud_that_comes_back_is_used_without_a_restart(tmp_path: Path)
         assert not await probed(driver)
         async with mock(port):
             await until_ready(driver)
+
+
+async def test_the_metrics_tell_the_last_answer_without_a_call(
+    tmp_path: Path, cloud: Cloud
+) -> None:
+    """Whoever reads them every few seconds costs the account nothing."""
+    secret = tmp_path / "secret"
+    files = {"ecs_endpoint": f"127.0.0.1:{cloud.port}", "credentials_dir": str(secret)}
+    async with running(plan(tmp_path, cloud=files)) as driver:
+        told = [await ready_metric(driver)]
+        await driver.get("/readyz")
+        told.append(await ready_metric(driver))
+        secret.mkdir()
+        (secret / "id").write_text(KEY_ID)
+        (secret / "secret").write_text(KEY_SECRET)
+        await until_ready(driver)
+        await driver.get("/readyz")
+        calls = cloud.calls.since(0)
+        told.append(await ready_metric(driver))
+        assert (told, cloud.calls.since(0)) == (["0.0", "0.0", "1.0"], calls)
 
 
 async def test_a_start_does_not_wait_for_the_cloud(tmp_path: Path) -> None:

@@ -19,7 +19,10 @@ FILES = CHARTS / "diskcsi" / "files"
 OF_OTHERS = {"up", "csi_sidecar_operations_seconds_count"}
 """Prometheus' own, and the sidecars'."""
 
-OF_WIRING = {"diskcsi_flights_running", "diskcsi_node_changes_waiting", "diskcsi_registered"}
+OF_WIRING = {
+    "diskcsi_flights_running", "diskcsi_node_changes_waiting", "diskcsi_ready",
+    "diskcsi_registered",
+}  # fmt: skip
 """Gauges that a running process adds."""
 
 
@@ -102,35 +105,68 @@ def test_the_rules_are_of_the_release_and_taken_by_promtool(rules: Path, promtoo
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+CONTROLLER, NODE = "a-diskcsi-controller-metrics", "a-diskcsi-node-metrics"
+OF_ANOTHER = "b-diskcsi-controller-metrics"
+
+
+def series(job: str, name: str, values: str, **labels: str) -> dict[str, str]:
+    """One of Prometheus' series, a value a minute."""
+    told = {"namespace": "disks", "job": job, **labels}
+    inside = ", ".join(f'{label}="{value}"' for label, value in told.items())
+    return {"series": f"{name}{{{inside}}}", "values": values}
+
+
+def ended(job: str, code: str, values: str) -> dict[str, str]:
+    """CSI calls that ended so."""
+    name = "csi_grpc_execution_count_total"
+    return series(job, name, values, method="CreateVolume", code=code)
+
+
+def answered(code: str, values: str = "0+12x60") -> dict[str, str]:
+    """Calls that the cloud answered so; what asks for readiness makes twelve a minute."""
+    name = "diskcsi_cloud_call_seconds_count"
+    return series(CONTROLLER, name, values, action="DescribeDisks", code=code)
+
+
+def ready(values: str, *, job: str = CONTROLLER, pod: str = "one") -> dict[str, str]:
+    """Whether a pod's last look was well."""
+    return series(job, "diskcsi_ready", values, pod=pod)
+
+
 @pytest.mark.k8s
 @pytest.mark.parametrize(
-    ("alert", "series", "fires"),
+    ("alert", "told", "fires"),
     [
-        ("DiskcsiBug", ("a-diskcsi-controller-metrics", "Internal", "_x20 1x60"), True),
-        ("DiskcsiBug", ("a-diskcsi-node-metrics", "Unknown", "3x20 4x60"), True),
-        ("DiskcsiBug", ("a-diskcsi-node-metrics", "Unknown", "3x60"), False),
-        ("DiskcsiBug", ("b-diskcsi-node-metrics", "Internal", "_x20 1x60"), False),
-        ("DiskcsiExhausted", ("a-diskcsi-controller-metrics", "ResourceExhausted", "0+1x60"), True),
-        (
-            "DiskcsiExhausted",
-            ("b-diskcsi-controller-metrics", "ResourceExhausted", "0+1x60"),
-            False,
-        ),
+        ("DiskcsiBug", [ended(CONTROLLER, "Internal", "_x20 1x60")], True),
+        ("DiskcsiBug", [ended(NODE, "Unknown", "3x20 4x60")], True),
+        ("DiskcsiBug", [ended(NODE, "Unknown", "3x60")], False),
+        ("DiskcsiBug", [ended(OF_ANOTHER, "Internal", "_x20 1x60")], False),
+        ("DiskcsiExhausted", [ended(CONTROLLER, "ResourceExhausted", "0+1x60")], True),
+        ("DiskcsiExhausted", [ended(OF_ANOTHER, "ResourceExhausted", "0+1x60")], False),
+        ("DiskcsiKeyRefused", [answered("Forbidden.AccessKeyDisabled")], True),
+        ("DiskcsiKeyRefused", [answered("InvalidTimeStamp.Expired")], True),
+        ("DiskcsiKeyRefused", [answered("Forbidden.RAM")], False),
+        ("DiskcsiControllerNotReady", [ready("0x60")], True),
+        ("DiskcsiControllerNotReady", [ready("1x10 0x60")], True),
+        ("DiskcsiControllerNotReady", [ready("1x20 0x60")], False),
+        ("DiskcsiControllerNotReady", [ready("0x60"), ready("1x60", pod="two")], False),
+        ("DiskcsiControllerNotReady", [ready("0x60", job=OF_ANOTHER)], False),
     ],
-    ids=["first", "further", "long-ago", "of-another", "exhausted", "exhausted-of-another"],
-)
+    ids=[
+        "first", "further", "long-ago", "of-another", "exhausted", "exhausted-of-another",
+        "key-disabled", "clock", "permission-is-no-key", "no-secret", "not-any-more", "just-now",
+        "one-of-two", "not-ready-of-another",
+    ],
+)  # fmt: skip
 def test_an_alert_fires_for_its_own_release_alone(
-    rules: Path, promtool: Path, alert: str, series: tuple[str, str, str], fires: bool
+    rules: Path, promtool: Path, alert: str, told: list[dict[str, str]], fires: bool
 ) -> None:
     """By Prometheus' own evaluation, 25 minutes on; the first failure of its kind counts as well."""
-    job, code, values = series
-    labels = f'namespace="disks", job="{job}", method="CreateVolume", code="{code}"'
-    name = f"csi_grpc_execution_count_total{{{labels}}}"
     count = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'
     expected = [{"labels": "{}", "value": 1}] if fires else []
     case = {
         "interval": "1m",
-        "input_series": [{"series": name, "values": values}],
+        "input_series": told,
         "promql_expr_test": [{"expr": count, "eval_time": "25m", "exp_samples": expected}],
     }
     file = rules.with_name("case.yaml")

@@ -1,4 +1,4 @@
-"""One look at a time, shared by all who ask whether something works."""
+"""Whether something works: one look at a time, shared by all who ask, and what the last one told."""
 
 from __future__ import annotations
 
@@ -69,6 +69,31 @@ class SharedLook:
         else:
             self._found = None
         self._kept_until_s = _now_s() + (KEPT_S if self._found is None else KEPT_ILL_S)
+
+
+class LastLook:
+    """A look that is remembered, for who wants to know without looking.
+
+    Attributes:
+        well: whether the last one that ended was well; False until one has ended.
+    """
+
+    def __init__(self, look: Callable[[], Awaitable[object]]) -> None:
+        self.well = False
+        self._look = look
+
+    async def __call__(self) -> None:
+        """Look now.
+
+        Raises:
+            Exception: what the look raised.
+        """
+        well = False
+        try:
+            await self._look()
+            well = True
+        finally:
+            self.well = well  # who asks may give up: that was not well either
 
 
 def _now_s() -> float:
