@@ -23,6 +23,9 @@ NAME: Final = "diskcsi/base:debian-12"
 SCRIPT: Final = ROOT / "k8s/images/base/make-root"
 DOCKERFILES: Final = ROOT / "k8s/images"
 
+KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+"""Where debootstrap looks for Debian's keys, by which it checks what a mirror tells."""
+
 SEARCH_PATH: Final = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 ASK_PYTHON: Final = (
@@ -115,9 +118,10 @@ def _make(archive: Path, packages: tuple[str, ...], debian: Debian) -> None:
             f"only root can make a base of Debian's packages: run it as root, or name an image"
             f" that docker has or can pull, as in --base {PUBLISHED}"
         )
-    if shutil.which("debootstrap", path=SEARCH_PATH) is None:
+    if shutil.which("debootstrap", path=SEARCH_PATH) is None or not KEYRING.exists():
         raise ImageError(
-            "a base of Debian's packages needs debootstrap: apt-get install debootstrap"
+            "a base of Debian's packages needs debootstrap and Debian's keys:"
+            " apt-get install debootstrap debian-archive-keyring"
         )
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=archive.parent) as directory:

@@ -37,6 +37,9 @@ PACKAGES: Final = {
 }
 """What a daemon of our own and the node image need, by Debian package."""
 
+KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+"""Of the package `debian-archive-keyring`: by it debootstrap checks what a mirror tells."""
+
 
 def ensure(place: Place, shell: Shell) -> str:
     """See that a daemon answers; the words tell which.
@@ -111,6 +114,8 @@ def install_packages(shell: Shell) -> None:
     """
     search = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     absent = {PACKAGES[name] for name in PACKAGES if shutil.which(name, path=search) is None}
+    if not KEYRING.exists():
+        absent.add(KEYRING.stem)
     if not absent:
         return
     if shutil.which("apt-get") is None:

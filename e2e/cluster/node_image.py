@@ -115,6 +115,7 @@ def _root(place: Place, shell: Shell) -> str:
             "--propagation",
             "private",
             "debootstrap",
+            "--force-check-gpg",
             "--variant=minbase",
             f"--include={','.join(PACKAGES)}",
             SUITE,

@@ -10,7 +10,7 @@ import image_sbom
 import image_sizes
 import images
 import pytest
-from image_commands import ImageError, cache_directory
+from image_commands import ROOT, ImageError, cache_directory
 
 
 def test_the_base_has_python_and_every_image_s_tools() -> None:
@@ -38,6 +38,25 @@ def test_both_dockerfiles_stand_on_the_published_base_that_is_tried_first() -> N
     """A build by hand and one by the tool give the same image where registries can be reached."""
     lines = [image.dockerfile.read_text().splitlines() for image in images.IMAGES.values()]
     assert all(f"ARG BASE={image_base.PUBLISHED}" in found for found in lines)
+
+
+@pytest.mark.parametrize("caller", [image_base.SCRIPT, ROOT / "e2e/cluster/node_image.py"])
+def test_a_mirror_is_believed_by_debians_signature_alone(caller: Path) -> None:
+    """Without the keys debootstrap warns and goes on, unless it is told not to."""
+    told = caller.read_text()
+    assert "debootstrap" in told
+    assert "--force-check-gpg" in told
+
+
+def test_debians_keys_are_named_where_they_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other systems have debootstrap without them."""
+    monkeypatch.setenv("DISKCSI_CACHE", str(tmp_path))
+    monkeypatch.setattr(image_base, "KEYRING", tmp_path / "absent.gpg")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    with pytest.raises(ImageError, match="debian-archive-keyring"):
+        image_base.ensure_debian(image_base.Debian(fresh=True))
 
 
 def test_the_cache_is_where_the_environment_says(
