@@ -16,8 +16,8 @@ ENTRY = "\n## 3.2.1 (2030-01-02)\n\n### Added\n\n- Something.\n\n## 3.2.0 (2030-
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """Copies of the files that carry the version, set to 3.2.1 and told in the changelog."""
-    for name in (*release.PACKAGES, "CHANGELOG.md"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in (*release.PACKAGES, *release.PAGES, "CHANGELOG.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "k8s/chart", tmp_path / "k8s/chart")
     release.set_version(tmp_path, "3.2.1")
@@ -42,6 +42,12 @@ def test_a_tree_of_the_tags_version_passes(tree: Path) -> None:
             "k8s/chart/diskcsi-kind/Chart.yaml",
             "{name: mockcloud, version: 3.2.1",
             "{name: mockcloud, version: 3.2.0",
+        ),
+        ("docs/tutorials/kind.md", "diskcsi/mockcloud:3.2.1", "diskcsi/mockcloud:3.2.0"),
+        (
+            "docs/operations/install-self-built.md",
+            "registry.example.com/diskcsi/diskcsi:3.2.1",
+            "registry.example.com/diskcsi/diskcsi:3.2.0",
         ),
         ("CHANGELOG.md", "## 3.2.1 ", "## 3.3.0 "),
     ],

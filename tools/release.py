@@ -1,6 +1,6 @@
 """What a release needs beside git: one version everywhere, its notes, and charts that name its images.
 
-python tools/release.py set 1.2.3                 write the version into packages and charts
+python tools/release.py set 1.2.3                 write the version into packages, charts and pages
 python tools/release.py check v1.2.3              see that all of them, and the changelog, are of this tag
 python tools/release.py notes v1.2.3              print the tag's part of the changelog
 python tools/release.py charts REGISTRY DIRECTORY copy the charts, with images of REGISTRY
@@ -29,6 +29,10 @@ IMAGES: Final = ("diskcsi", "mockcloud")
 PACKAGE_VERSION: Final = re.compile(r'(?m)^(version = ")([^"]+)(")$')
 CHART_VERSION: Final = re.compile(r"(?m)^(version: |  - \{name: \w+, version: )([^,\s]+)()")
 APP_VERSION: Final = re.compile(r"(?m)^(appVersion: )(\S+)()$")
+PAGES: Final = ("docs/tutorials/kind.md", "docs/operations/install-self-built.md")
+"""Those with a command that names an image that was just built."""
+
+IMAGE_TAG: Final = re.compile(r"(\bdiskcsi/(?:diskcsi|mockcloud):)([\w.-]+)()")
 NO_REGISTRY: Final = re.compile(r'(?m)^  registry: ""$')
 """Of our own image, in a chart's values: the sidecars' names theirs."""
 
@@ -49,6 +53,8 @@ def places(root: Path) -> Iterator[tuple[Path, re.Pattern[str], bool]]:
     for name in CHARTS:
         yield root / "k8s/chart" / name / "Chart.yaml", CHART_VERSION, True
         yield root / "k8s/chart" / name / "Chart.yaml", APP_VERSION, False
+    for name in PAGES:
+        yield root / name, IMAGE_TAG, False
 
 
 def set_version(root: Path, version: str) -> None:

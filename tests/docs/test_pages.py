@@ -14,6 +14,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), ROOT / "k8s" / "README.md"])
+DOCKERFILES = sorted((ROOT / "k8s" / "images").glob("*/Dockerfile"))
 EXAMPLES = sorted((ROOT / "examples" / "kubernetes").glob("*.yaml"))
 
 OF_OTHERS = re.compile(r"\(from (Kubernetes|helm)")
@@ -75,6 +76,14 @@ def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     titles = HEADING.findall(FENCED.sub("", page.read_text()))
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, *DOCKERFILES], ids=lambda page: page.parent.name + page.stem
+)
+def test_a_tool_is_called_by_the_python_that_has_its_packages(page: Path) -> None:
+    """Another one's may lack them, and is called `python3` or not at all."""
+    assert not re.findall(r"(?<!build/dev/bin/)python3? tools/", page.read_text())
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
