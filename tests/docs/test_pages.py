@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), ROOT / "k8s" / "README.md"])
 DOCKERFILES = sorted((ROOT / "k8s" / "images").glob("*/Dockerfile"))
+OF_K8S = sorted([*ROOT.glob("k8s/**/*.yaml"), *ROOT.glob("k8s/**/NOTES.txt")])
 EXAMPLES = sorted((ROOT / "examples" / "kubernetes").glob("*.yaml"))
 
 OF_OTHERS = re.compile(r"\(from (Kubernetes|helm)")
@@ -84,6 +85,12 @@ def anchors(page: Path) -> set[str]:
 def test_a_tool_is_called_by_the_python_that_has_its_packages(page: Path) -> None:
     """Another one's may lack them, and is called `python3` or not at all."""
     assert not re.findall(r"(?<!build/dev/bin/)python3? tools/", page.read_text())
+
+
+@pytest.mark.parametrize("file", [*PAGES, *OF_K8S], ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_command_has_a_secret_among_its_words(file: Path) -> None:
+    """Words of a command are in the shell's history, and every user of the machine sees them."""
+    assert "--from-literal" not in file.read_text()
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
