@@ -16,8 +16,8 @@ from tests.k8s.charts import KUBERNETES, ROOT, SNAPSHOT_API, Helm, Manifest, Ren
 
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), ROOT / "k8s" / "README.md"])
 FENCED = re.compile(r"^(?:\d\.)? *```\w*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
-INSTALL = re.compile(r"\bhelm (?:install|upgrade --install) (\S+ k8s/chart/.*)")
-OF_A_CLUSTER = ("--wait", "--create-namespace", "--take-ownership")
+INSTALL = re.compile(r"\bhelm (?:install|upgrade --install|template) (\S+ k8s/chart/[^|\n]*)")
+OF_A_CLUSTER = ("--wait", "--create-namespace", "--take-ownership", "--validate")
 """Flags of an installation that mean nothing to what is rendered."""
 
 KUBECTL = re.compile(r"^.*\bkubectl .*$", re.MULTILINE)
@@ -33,7 +33,7 @@ SED = re.compile(r"^ *\$ (sed (?:'[^']*'|[^'|\n])*)", re.MULTILINE)
 
 
 def installations() -> list[tuple[Path, str]]:
-    """Each `helm install` in a block of a page, without its first words."""
+    """Each `helm install` or `template` in a block of a page, without its first words."""
     return [
         (page, told)
         for page in PAGES

@@ -19,8 +19,8 @@ ALIBABA_FILES = [
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 
-def test_the_csidriver_is_the_one_that_the_first_driver_made(helm: Helm) -> None:
-    """Its fields can't be changed: a swap of the drivers would have to delete it."""
+def test_the_csidriver_is_the_one_of_the_go_drivers_chart(helm: Helm) -> None:
+    """What can't be changed is alike: a swap from there has nothing to delete."""
     driver = helm.render(values=REGION, kubernetes="1.27.0").one("CSIDriver")
     assert driver["metadata"]["name"] == "diskplugin.csi.alibabacloud.com"
     assert driver["spec"] == {
