@@ -17,7 +17,7 @@ from e2e.support.leftovers import Made
 from e2e.support.machines import Machines, Zones, loop_devices
 from e2e.support.objects import ESSD, namespace, storage_class
 from e2e.support.orders import Orders
-from e2e.support.release import Install, installing
+from e2e.support.release import Install, installing, tag_served
 from e2e.support.timeline import Timeline
 from e2e.support.waiting import NotSeen, wait_for
 
@@ -171,8 +171,7 @@ def kube(
 @pytest.fixture
 def install(kube: Kube, driver: Kube, place: Place, tmp_path: Path) -> Iterator[Install]:
     """Installs or upgrades a second release in the scenario's namespace; it goes with it."""
-    served = driver.get("daemonset", "diskcsi-node")["spec"]["template"]["spec"]["containers"][0]
-    tag = served["image"].rpartition(":")[2]
+    tag = tag_served(driver.get("daemonset", "diskcsi-node"))
     with installing(kube=kube, place=place, image_tag=tag, directory=tmp_path) as call:
         yield call
 

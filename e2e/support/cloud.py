@@ -14,11 +14,15 @@ PORT: Final = 8090
 
 
 class MockCloud:
-    """Asks the mock in the cluster; it has no account and needs no key for that."""
+    """Asks the mock in the cluster; it has no account and needs no key for that.
 
-    def __init__(self, *, kube: Kube) -> None:
+    Args:
+        namespace: of the mock, where it is not the one that the cluster's own driver calls.
+    """
+
+    def __init__(self, *, kube: Kube, namespace: str = NAMESPACE) -> None:
         self._kube = kube
-        self._base = f"/api/v1/namespaces/{NAMESPACE}/services/{SERVICE}:{PORT}/proxy/_mock"
+        self._base = f"/api/v1/namespaces/{namespace}/services/{SERVICE}:{PORT}/proxy/_mock"
 
     def state(self) -> Mapping[str, Any]:
         """Disks, snapshots and instances, and the devices that it holds."""

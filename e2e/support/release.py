@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from e2e.cluster.place import ROOT, Place
-from e2e.support.kube import Kube
+from e2e.support.kube import Kube, Object
 from e2e.support.waiting import wait_for
 
 CHART: Final = ROOT / "k8s" / "chart" / "diskcsi"
@@ -30,6 +30,9 @@ FIRST_PORT: Final = 11300
 PORTS: Final = 4000
 """Of the nodes' own network, for the node plug-ins of releases that may stand side by side."""
 
+HELM_S: Final = 400
+"""For one command: what it waits for has a limit of its own, which is shorter."""
+
 ALIBABA_SETTINGS: Final = ("region", "ecs_endpoint", "ecs_scheme")
 """What the cluster's own values tell its provider."""
 
@@ -42,6 +45,16 @@ def driver_name(namespace: str) -> str:
     return f"{hashlib.sha256(namespace.encode()).hexdigest()[:12]}.diskcsi.e2e"
 
 
+def tag_served(owner: Object) -> str:
+    """The tag of the image that a Deployment's or DaemonSet's first container runs."""
+    return str(owner["spec"]["template"]["spec"]["containers"][0]["image"]).rpartition(":")[2]
+
+
+def node_port(namespace: str) -> int:
+    """The port on the nodes' own network for the node plug-in of a namespace's release."""
+    return FIRST_PORT + zlib.crc32(namespace.encode()) % PORTS
+
+
 def beside(namespace: str) -> dict[str, Any]:
     """Values of a release beside others: another driver, another port on the nodes' network."""
     return {
@@ -49,7 +62,7 @@ def beside(namespace: str) -> dict[str, Any]:
         "fullnameOverride": NAME,
         "defaultClasses": False,
         "controller": {"replicas": 1},
-        "node": {"httpPort": FIRST_PORT + zlib.crc32(namespace.encode()) % PORTS},
+        "node": {"httpPort": node_port(namespace)},
         "credentials": {"id": "", "secret": "", "existingSecret": SECRET},
     }
 
@@ -78,7 +91,7 @@ def helm(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What helm said; that it ended well is the caller's to see."""
     return subprocess.run(
         [str(place.programs / "helm"), *arguments],
-        check=False, capture_output=True, text=True, env=place.environment(), timeout=400,
+        check=False, capture_output=True, text=True, env=place.environment(), timeout=HELM_S,
     )  # fmt: skip
 
 
