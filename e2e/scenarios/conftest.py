@@ -18,7 +18,7 @@ from e2e.support.machines import Machines, Zones, loop_devices
 from e2e.support.objects import ESSD, namespace, storage_class
 from e2e.support.orders import Orders
 from e2e.support.release import Install, installing, tag_served
-from e2e.support.timeline import Timeline
+from e2e.support.timeline import TIMELINE, Timeline
 from e2e.support.waiting import NotSeen, wait_for
 
 SIDE_BY_SIDE = {
@@ -26,8 +26,6 @@ SIDE_BY_SIDE = {
     "test_misconfiguration", "test_zones", "test_shipped_files", "test_two_providers",
 }  # fmt: skip
 """Modules whose scenarios touch nothing that another one uses."""
-
-TIMELINE = pytest.StashKey[Timeline]()
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 

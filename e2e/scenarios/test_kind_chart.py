@@ -22,7 +22,7 @@ from e2e.support.machines import Machines, Zones, loop_devices
 from e2e.support.objects import claim, pod
 from e2e.support.orders import NAMESPACE_TAG
 from e2e.support.release import NOT_THE_RELEASE, driver_name, tag_served, take_back
-from e2e.support.timeline import timeline
+from e2e.support.timeline import TIMELINE, Timeline
 from e2e.support.waiting import wait_for
 
 OF_THE_RELEASE: Final = NOT_THE_RELEASE.removeprefix("!")
@@ -57,15 +57,20 @@ def release(
     machines: Machines,
     nodes: list[str],
 ) -> Iterator[KindChart]:
-    """Whatever becomes of it, it is gone at the end, and with it what outlives it on nodes."""
+    """Whatever becomes of it, it is gone at the end, and with it what outlives it on nodes.
+
+    Should it fail, its own driver and cloud are those to tell what happened.
+    """
+    of_the_cluster = request.node.stash[TIMELINE]
+    request.node.stash[TIMELINE] = Timeline(
+        kube=kube, cloud=MockCloud(kube=kube, namespace=kube.namespace), machines=machines,
+        driver=kube.namespace, first_call=0,
+    )  # fmt: skip
     try:
         yield chart
-        if getattr(request.node, "failed", False):
-            began = kube.get("namespace", kube.namespace)["metadata"]["creationTimestamp"]
-            cloud = MockCloud(kube=kube, namespace=kube.namespace)
-            print(timeline(kube=kube, cloud=cloud, driver=kube, since=began.rstrip("Z")))
         take_back(kube)
     finally:
+        request.node.stash[TIMELINE] = of_the_cluster
         chart.uninstall()
         for node in nodes:
             machines.run(node, "rm", "-rf", device_root(kube.namespace), file_root(kube.namespace))

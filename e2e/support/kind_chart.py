@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 from e2e.cluster.charts import CHARTS
 from e2e.cluster.place import Place
 from e2e.support.kube import Kube
-from e2e.support.release import call_helm, driver_name, node_port
+from e2e.support.release import driver_name, helm, node_port
 
 CHART: Final = "diskcsi-kind"
 NAME: Final = "diskcsi"
@@ -113,5 +113,5 @@ class KindChart:
         )  # fmt: skip
 
     def _helm(self, *arguments: str) -> None:
-        done = call_helm(*arguments, place=self.place, namespace=self.kube.namespace)
+        done = helm(self.place, *arguments, "--namespace", self.kube.namespace)
         assert done.returncode == 0, f"helm {' '.join(arguments)}: {done.stderr.strip()}"

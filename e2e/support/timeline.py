@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
+import pytest
+
 from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube
 from e2e.support.machines import Machines
@@ -128,6 +130,10 @@ class Timeline:
     def _concerns(self, told: Mapping[str, Any]) -> bool:
         words = json.dumps(told)
         return any(one in words for one in self._ids)
+
+
+TIMELINE: Final = pytest.StashKey[Timeline]()
+"""Where a scenario has its own; that is told when it fails."""
 
 
 def _now() -> str:
