@@ -38,14 +38,18 @@ class Parts:
         self._driver = driver
         self._machines = machines
 
-    def memory_mib(self, part: str) -> float:
-        """Resident, of the largest main process of a part: controller or node."""
+    def memory_mib(self, part: str, field: str) -> float:
+        """Of the largest main process of a part, controller or node.
+
+        Args:
+            field: of the kernel's account: VmRSS is what is resident now, VmHWM the most so far.
+        """
         found = []
         for node in self._driver.list("nodes"):
             name = node["metadata"]["name"]
             for process in self._processes(name, part):
                 status = self._machines.run(name, "cat", f"/proc/{process}/status")
-                resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+                resident = next(line for line in status.splitlines() if line.startswith(field))
                 found.append(int(resident.split()[1]) / 1024)
         return max(found)
 
