@@ -1,10 +1,11 @@
-"""A server with agents goes on where it ended, as to the disks that a machine does not let go."""
+"""A server with agents gives away no disk that a machine does not let go, and goes on so."""
 
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,15 +20,42 @@ SERIAL = "bp1restart"
 
 
 @contextmanager
-def mounted(hypervisor: AgentHypervisor, nodes: Path) -> Iterator[None]:
-    """The disk's device as a mount has it: for itself."""
+def opened(hypervisor: AgentHypervisor, nodes: Path, flags: int = os.O_RDONLY) -> Iterator[None]:
+    """The disk's device, open as a frozen agent has it."""
     (shown,) = hypervisor.shown()["devices"]
     number = int(shown["device"].removeprefix("loop"))
-    descriptor = LoopDevices(nodes=nodes).open(number, os.O_RDWR | os.O_EXCL)
+    descriptor = LoopDevices(nodes=nodes).open(number, flags)
     try:
         yield
     finally:
         os.close(descriptor)
+
+
+def mounted(hypervisor: AgentHypervisor, nodes: Path) -> AbstractContextManager[None]:
+    """The disk's device as a mount has it: for itself."""
+    return opened(hypervisor, nodes, os.O_RDWR | os.O_EXCL)
+
+
+@contextmanager
+def no_image(root: Path) -> Iterator[None]:
+    """While the block runs the disk's file is elsewhere, as on a filesystem that isn't there yet."""
+    image, elsewhere = root / "disks" / f"{SERIAL}.img", root / "elsewhere"
+    image.rename(elsewhere)
+    try:
+        yield
+    finally:
+        elsewhere.rename(image)
+
+
+@contextmanager
+def no_file_to_open() -> Iterator[None]:
+    """While the block runs this process may open nothing more."""
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))
 
 
 @pytest.fixture
@@ -59,3 +87,52 @@ async def test_a_disk_that_is_not_let_go_stays_so_after_a_restart(
     await restarted.attach(SERIAL, OTHER, nvme=False)
     assert [one["wanted_on"] for one in restarted.shown()["devices"]] == [[OTHER]]
     await restarted.close()
+
+
+async def test_a_mounted_disk_that_cannot_be_looked_at_is_not_free(
+    attached: AgentHypervisor, tmp_path: Path
+) -> None:
+    """To see nothing is not to see that nobody has it."""
+    with mounted(attached, tmp_path), no_file_to_open(), pytest.raises(Busy):
+        await attached.detach(SERIAL, FROZEN)
+
+
+async def test_a_disk_that_was_let_go_of_and_cannot_be_looked_at_is_not_free(
+    attached: AgentHypervisor, tmp_path: Path
+) -> None:
+    """A later look is no other than the first one."""
+    with opened(attached, tmp_path):
+        with pytest.raises(Busy):
+            await attached.detach(SERIAL, FROZEN)
+        with no_file_to_open(), pytest.raises(Busy):
+            await attached.detach(SERIAL, FROZEN)
+    await attached.detach(SERIAL, FROZEN)
+
+
+async def test_a_device_that_was_missed_at_the_start_is_not_free(
+    attached: AgentHypervisor, tmp_path: Path
+) -> None:
+    """The detach that goes on finds it."""
+    with mounted(attached, tmp_path):
+        with pytest.raises(Busy):
+            await attached.detach(SERIAL, FROZEN)
+        told = attached.told()
+        await attached.close()
+        restarted = AgentHypervisor(root=tmp_path)
+        with no_image(tmp_path):
+            await restarted.adopt(told, Known(held={SERIAL: [FROZEN]}, snapshots=[], off=[FROZEN]))
+        with pytest.raises(Busy):
+            await restarted.detach(SERIAL, FROZEN)
+    await restarted.detach(SERIAL, FROZEN)
+    await restarted.close()
+
+
+async def test_a_mount_is_seen_where_no_node_can_be_made(
+    attached: AgentHypervisor, tmp_path: Path
+) -> None:
+    """What `/dev` says of a device counts, and not what became of another way to open it."""
+    with mounted(attached, tmp_path):
+        (shown,) = attached.shown()["devices"]
+        number = int(shown["device"].removeprefix("loop"))
+        with pytest.raises(OSError, match="Device or resource busy"):
+            LoopDevices(nodes=tmp_path / "none").open(number, os.O_RDONLY | os.O_EXCL)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mockcloud.hypervisor.images import IMAGE_SUFFIX
-from mockcloud.hypervisor.loopdev import LOOP_MAJOR, LoopFile, backing_name, file_behind
+from mockcloud.hypervisor.loopdev import LOOP_MAJOR, NO_DEVICE, LoopFile, backing_name, file_behind
 
 OWN: Final = "mockcloud"
 TO_OWN: Final = f"../../{OWN}/"
@@ -120,7 +120,7 @@ class Devices:
             os.mknod(probe, stat.S_IFBLK | MODE, os.makedev(LOOP_MAJOR, 0))
             os.close(os.open(probe, os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
-            if error.errno in (errno.ENXIO, errno.ENODEV):  # there is no such loop yet: well
+            if error.errno in NO_DEVICE:  # there is no such loop yet: well
                 return
             raise Unable(
                 f"device nodes can't be made or opened in {self.root}: {error.strerror}; run the"
@@ -240,9 +240,11 @@ def _has(node: Path, serial: str) -> bool:
 
 
 def _mounted(node: Path) -> bool:
-    """Whether somebody has the device for itself, as a mount has."""
+    """Whether somebody has the device for itself, as a mount has; raises OSError if none can tell."""
     try:
         os.close(os.open(node, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
     except OSError as error:
-        return error.errno == errno.EBUSY
+        if error.errno in (errno.EBUSY, errno.ENOENT, *NO_DEVICE):
+            return error.errno == errno.EBUSY
+        raise
     return False

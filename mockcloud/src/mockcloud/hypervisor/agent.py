@@ -58,7 +58,7 @@ class AgentHypervisor(Hypervisor):
 
     async def attach(self, serial: str, instance_id: str, *, nvme: bool) -> None:
         """A loop device, and the machine's agent makes a node for it."""
-        held = self._loops.get(serial)
+        held = await self._found(serial)
         if held is None or held.descriptor is None:
             self._loops[serial] = await self._made(serial)
         guest = self._guest(instance_id)
@@ -86,7 +86,7 @@ class AgentHypervisor(Hypervisor):
                 raise Busy(f"node {guest.node} still uses disk {serial}")
         if any(serial in other.wanted for other in self._guests.values()):
             return
-        if (held := self._loops.get(serial)) is not None:
+        if (held := await self._found(serial)) is not None:
             await self._release(held)
             self._loops.pop(serial, None)
 
@@ -219,6 +219,17 @@ class AgentHypervisor(Hypervisor):
             for serial, held in self._loops.items()
         }  # fmt: skip
 
+    async def _found(self, serial: str) -> HeldLoop | None:
+        """The disk's device, though it was missed at the start; raises Busy if that can't be told."""
+        if serial not in self._loops:
+            try:
+                held = await asyncio.to_thread(self._devices.adopted, self._image(serial))
+            except OSError as error:
+                raise Busy(f"whether disk {serial} has a device can't be told: {error}") from error
+            if held is not None:
+                self._loops[serial] = held
+        return self._loops.get(serial)
+
     async def _made(self, serial: str) -> HeldLoop:
         """A new device; what the kernel refuses now it may grant later."""
         try:
@@ -231,7 +242,7 @@ class AgentHypervisor(Hypervisor):
         """Let go of the device; raises Busy for as long as somebody else has it."""
         if held.descriptor is not None:
             if await asyncio.to_thread(self._devices.in_use, held):
-                raise Busy(f"loop{held.number} is mounted somewhere")
+                raise Busy(f"loop{held.number} is mounted somewhere, or can't be opened to see")
             await asyncio.to_thread(loopdev.let_go, held)
         for pause_s in GONE_PAUSES_S:
             if not self._devices.backs(held):

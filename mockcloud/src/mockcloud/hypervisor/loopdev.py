@@ -36,6 +36,9 @@ CONFIG_HEAD: Final = struct.Struct("=2I")
 CONFIG_TAIL_BYTES: Final = 64
 NAME_BYTES: Final = 63
 
+NO_DEVICE: Final = (errno.ENXIO, errno.ENODEV)
+"""The errors by which the kernel says that there is none; any other says nothing of a device."""
+
 TRIES: Final = 20
 """Another program may take the number that the kernel calls free."""
 
@@ -102,14 +105,18 @@ class LoopDevices:
         raise HypervisorError(f"no loop device for {image}: each free one was taken by others")
 
     def adopted(self, image: Path) -> HeldLoop | None:
-        """The device that is there already over the file, held from now on."""
-        status = image.stat()
+        """The device that is there already over the file, held from now on.
+
+        Raises:
+            OSError: that can't be told now.
+        """
+        try:
+            status = image.stat()
+        except FileNotFoundError:  # it is still to be made
+            return None
         wanted = LoopFile(device=status.st_dev, inode=status.st_ino)
         for number in numbers_named(image.name):
-            try:
-                descriptor = self.open(number, os.O_RDWR)
-            except OSError:  # it went meanwhile
-                continue
+            descriptor = self.open(number, os.O_RDWR)
             if file_behind(descriptor) == wanted:
                 return HeldLoop(number=number, file=wanted, descriptor=descriptor)
             os.close(descriptor)
@@ -120,23 +127,26 @@ class LoopDevices:
         return self._opened(f"loop{number}", stat.S_IFBLK, os.makedev(LOOP_MAJOR, number), flags)
 
     def in_use(self, held: HeldLoop) -> bool:
-        """Whether a mount, or another that wants the device for itself, has it."""
+        """Whether a mount, or another that wants the device for itself, has it.
+
+        One that can't be opened may be: a disk that is taken for free goes to another machine.
+        """
         try:
             os.close(self.open(held.number, os.O_RDONLY | os.O_EXCL))
         except OSError as error:
-            return error.errno == errno.EBUSY
+            return error.errno not in NO_DEVICE
         return False
 
     def backs(self, held: HeldLoop) -> bool:
-        """Whether the device is still over its file."""
-        if not backing_name(held.number):
-            return False
-        if held.descriptor is not None:
-            return file_behind(held.descriptor) == held.file
+        """Whether the device is still over its file, or may be, since nothing can be seen now."""
         try:
+            if not backing_name(held.number):
+                return False
+            if held.descriptor is not None:
+                return file_behind(held.descriptor) == held.file
             descriptor = self.open(held.number, os.O_RDONLY)
         except OSError:
-            return False
+            return True
         try:
             return file_behind(descriptor) == held.file
         finally:
@@ -168,7 +178,7 @@ class LoopDevices:
 
     def _opened(self, name: str, kind: int, device: int, flags: int) -> int:
         usual = Path("/dev", name)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):
             if usual.stat().st_rdev == device:
                 return os.open(usual, flags | os.O_CLOEXEC)
         node = self._nodes / f".{name}.{os.getpid()}.{threading.get_ident()}"
@@ -214,20 +224,25 @@ def backing_name(number: int) -> str:
     """The name of the file behind a device, as the kernel shows it; empty when there is none.
 
     The path before it is that of a mount namespace, and may mean nothing here.
+
+    Raises:
+        OSError: the kernel doesn't show it now.
     """
     try:
         text = (BLOCKS / f"loop{number}" / "loop" / "backing_file").read_text()
-    except OSError:
-        return ""
+    except OSError as error:
+        if error.errno in (*NO_DEVICE, errno.ENOENT):
+            return ""
+        raise
     return Path(text.rstrip("\n").removesuffix(" (deleted)")).name
 
 
 def numbers_named(name: str) -> Iterator[int]:
-    """Numbers of the devices over files of this name."""
-    for path in sorted(BLOCKS.glob("loop*/loop")):
-        number = int(path.parts[3].removeprefix("loop"))
-        if backing_name(number) == name:
-            yield number
+    """Numbers of the devices over files of this name; raises OSError when that can't be told now."""
+    for path in sorted(BLOCKS.iterdir()):
+        number = path.name.removeprefix("loop")
+        if number.isdigit() and backing_name(int(number)) == name:
+            yield int(number)
 
 
 def _file(descriptor: int) -> LoopFile:
