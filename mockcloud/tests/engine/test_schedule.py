@@ -50,6 +50,37 @@ async def test_each_event_sees_its_own_time() -> None:
     assert (seen, clock.time()) == ([1, 3, 5], 10)
 
 
+async def test_a_run_ends_though_its_events_come_due_again_meanwhile() -> None:
+    """Or whoever waits for its end, as each call does, would wait for ever."""
+    clock, seen = FakeClock(0), list[float]()
+    schedule = Schedule(clock=clock)
+
+    async def slow() -> None:
+        seen.append(clock.time())
+        clock.set(clock.time() + 1)
+        if len(seen) < 9:
+            schedule.after(0.5, slow)
+
+    for _ in range(2):
+        schedule.after(0, slow)
+    await schedule.run_due()
+    assert seen == [0, 1]
+
+
+async def test_what_an_event_brings_about_at_once_is_of_the_same_run() -> None:
+    """A call without latencies answers when all of it has happened, however long that took."""
+    clock, seen = FakeClock(0), list[str]()
+    schedule = Schedule(clock=clock)
+
+    async def first() -> None:
+        clock.set(1)
+        schedule.after(0, noting(seen, "second"))
+
+    schedule.after(0, first)
+    await schedule.run_due()
+    assert seen == ["second"]
+
+
 async def test_an_event_that_fails_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
     """Its trouble is logged."""
     clock, seen = FakeClock(), list[str]()

@@ -109,6 +109,17 @@ async def test_a_disk_that_was_let_go_of_and_cannot_be_looked_at_is_not_free(
     await attached.detach(SERIAL, FROZEN)
 
 
+async def test_a_disk_that_was_let_go_of_is_looked_at_once(
+    attached: AgentHypervisor, tmp_path: Path
+) -> None:
+    """The cloud tries again and again, and stands still for as long as a try takes."""
+    with opened(attached, tmp_path):
+        with pytest.raises(Busy):
+            await attached.detach(SERIAL, FROZEN)
+        with pytest.raises(Busy):
+            attached.detach(SERIAL, FROZEN).send(None)  # it ends without a wait
+
+
 async def test_a_device_that_was_missed_at_the_start_is_not_free(
     attached: AgentHypervisor, tmp_path: Path
 ) -> None:

@@ -63,23 +63,36 @@ class Schedule:
         self._count = 0
         self._changed = asyncio.Event()
         self._running = asyncio.Lock()
+        self._run_began: float | None = None
 
     def after(self, delay_s: float, effect: Effect) -> None:
-        """Let `effect` happen in `delay_s` seconds."""
+        """Let `effect` happen in `delay_s` seconds; with 0 in the run that goes on now, if one does."""
+        now = self._clock.time()
+        due_at = now + delay_s if delay_s or self._run_began is None else self._run_began
         self._count += 1
-        heapq.heappush(self._events, (self._clock.time() + delay_s, self._count, effect))
+        heapq.heappush(self._events, (due_at, self._count, effect))
         self._changed.set()
 
     async def run_due(self) -> None:
-        """Carry out every event that is due, in order, those they bring about included."""
+        """Carry out every event that is due now, in order, and what those bring about at once.
+
+        What comes due meanwhile waits for the next run: events that take longer than until they are
+        tried again would never let a run end.
+        """
         async with self._running:
-            while self._events and self._events[0][0] <= self._clock.time():
-                _, _, effect = heapq.heappop(self._events)
-                try:
-                    await effect()
-                except Exception:
-                    # one disk's trouble must not stop the time of all others
-                    logging.getLogger(__name__).exception("what a call had begun failed here")
+            self._run_began = self._clock.time()
+            try:
+                while self._events and self._events[0][0] <= self._run_began:
+                    await self._carry_out(heapq.heappop(self._events)[2])
+            finally:
+                self._run_began = None
+
+    async def _carry_out(self, effect: Effect) -> None:
+        try:
+            await effect()
+        except Exception:
+            # one disk's trouble must not stop the time of all others
+            logging.getLogger(__name__).exception("what a call had begun failed here")
 
     @contextlib.asynccontextmanager
     async def at_rest(self) -> AsyncIterator[None]:

@@ -21,7 +21,8 @@ from mockcloud.hypervisor.images import HypervisorError, Images
 from mockcloud.hypervisor.loopdev import HeldLoop, LoopDevices
 
 GONE_PAUSES_S: Final = (0.005, 0.01, 0.02, 0.04, 0.08)
-"""Between looks whether a device is gone: whoever lists devices opens each for a moment."""
+"""Between looks whether a device is gone, after it was let go of: whoever lists devices opens each
+for a moment. A later try of the cloud looks once."""
 
 
 class AgentHypervisor(Hypervisor):
@@ -244,9 +245,9 @@ class AgentHypervisor(Hypervisor):
             if await asyncio.to_thread(self._devices.in_use, held):
                 raise Busy(f"loop{held.number} is mounted somewhere, or can't be opened to see")
             await asyncio.to_thread(loopdev.let_go, held)
-        for pause_s in GONE_PAUSES_S:
-            if not self._devices.backs(held):
-                return
-            await asyncio.sleep(pause_s)
+            for pause_s in GONE_PAUSES_S:
+                if not self._devices.backs(held):
+                    return
+                await asyncio.sleep(pause_s)
         if self._devices.backs(held):
             raise Busy(f"somebody has loop{held.number} open")
