@@ -11,6 +11,8 @@ import pytest
 from account import I1, Account, account
 from mockcloud.actions import EFFECTS
 from mockcloud.engine.memory import LostMemory, Memory
+from mockcloud.hypervisor.base import NoHypervisor
+from typing_extensions import override
 
 
 async def taken_up(root: Path, **more: Any) -> Account:  # noqa: ANN401 - of Knobs
@@ -69,6 +71,35 @@ async def test_what_was_going_on_ends_in_its_time(
     again.clock.set(here.clock.time())
     await again.passes(after + 1)
     assert await again.status(disk) == status
+
+
+class Waiting(NoHypervisor):
+    """Takes a device away only when it may go on."""
+
+    def __init__(self) -> None:
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+
+    @override
+    async def detach(self, serial: str, instance_id: str) -> None:
+        self.asked.set()
+        await self.go_on.wait()
+
+
+async def test_what_a_stop_cut_short_is_done_after_the_restart(tmp_path: Path) -> None:
+    """A request that carries it out is cancelled when the server ends."""
+    waiting = Waiting()
+    here = await taken_up(tmp_path, steps={"detach": "0"}, hypervisor=waiting)
+    disk = await here.creates()
+    await here.holds(disk, I1)
+    async with asyncio.TaskGroup() as tasks:
+        request = tasks.create_task(here.call("DetachDisk", DiskId=disk, InstanceId=I1))
+        await waiting.asked.wait()
+        request.cancel()
+    await here.engine.keep()
+    again = await taken_up(tmp_path)
+    again.clock.set(here.clock.time())
+    await again.passes()
+    assert await again.status(disk) == "Available"
 
 
 async def test_each_start_draws_other_ids_and_call_numbers(tmp_path: Path) -> None:

@@ -118,11 +118,16 @@ class Engine:
         async def happens() -> None:
             try:
                 await effect(self, *about)
-            finally:
-                del self.orders[number]
-                self.changed()
+            except Exception:
+                self._over(number)
+                raise
+            self._over(number)  # not when it is cancelled: what a stop cut short goes on after it
 
         self.schedule.after(delay_s, happens)
+
+    def _over(self, number: int) -> None:
+        del self.orders[number]
+        self.changed()
 
     def new_id(self, kind: str, region: str) -> str:
         """A fresh id as the cloud would make it in this region."""
