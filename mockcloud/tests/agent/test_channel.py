@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -200,6 +201,17 @@ async def test_a_wrong_token_opens_nothing(server: Server) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
         async with server.session(HELLO, token="another"):
             pass
+
+
+async def test_a_token_of_odd_bytes_is_a_wrong_one(server: Server) -> None:
+    """They are no text, and nothing to stumble over."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.cloud.port)
+    writer.write(f"GET {PATH} HTTP/1.1\r\nHost: x\r\n".encode())
+    writer.write(b"Connection: close\r\nAuthorization: Bearer \xff\r\n\r\n")
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 401 ")
 
 
 async def test_a_changed_token_counts_for_who_comes_next(server: Server) -> None:
