@@ -125,6 +125,21 @@ async def until(so: Callable[[], Awaitable[object]]) -> None:
             await asyncio.sleep(0.01)
 
 
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+async def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with contextlib.suppress(OSError):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+        return True
+    return False
+
+
 async def told() -> str:
     """What the address answers; empty when nobody does."""
     url = f"http://{ADDRESS}:{PORT}/latest/meta-data/zone-id"
@@ -287,6 +302,47 @@ def test_a_way_that_led_astray_is_not_gone_twice() -> None:
             await until(tells)
 
     asyncio.run(led_astray())
+
+
+async def asked_raw(port: int, method: str, path: str) -> bytes:
+    """The first line of what a service answers to a path that no client's library mended."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+    return answer.partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../../_mock/faults", "%2e%2e/%2e%2e/%2e%2e/_mock/faults", ".%2E/.%2e/%2e./_mock/faults",
+        "%252e%252e/%252e%252e/%252e%252e/_mock/faults", "..%2f..%2f..%2f_mock/faults",
+        "meta-data/../../../../_mock/faults", "..%2F..%2F..%2F%3FAction=DescribeDisks",
+    ],
+)  # fmt: skip
+async def test_a_path_leads_nowhere_but_to_its_own_instance(path: str) -> None:
+    """A pod may ask what its machine is, and has no other business with the mock's server."""
+    reached: list[str] = []
+
+    async def noted(request: web.Request) -> web.Response:
+        reached.append(request.raw_path)
+        return web.Response(status=404)
+
+    port, behind = free_port(), free_port()
+    async with answering(noted, address="127.0.0.1", port=behind), asyncio.TaskGroup() as tasks:
+        service = tasks.create_task(
+            imds.serve(
+                address="127.0.0.1", port=port, server=f"http://127.0.0.1:{behind}",
+                instance="i-1",
+            )
+        )  # fmt: skip
+        await until(lambda: listens(port))
+        answer = await asked_raw(port, "DELETE", f"/latest/{path}")
+        service.cancel()
+    assert b" 404 " in answer
+    assert all(one.startswith("/_imds/i-1/latest/") and "/.." not in one for one in reached)
 
 
 async def test_a_port_that_somebody_keeps_is_told() -> None:

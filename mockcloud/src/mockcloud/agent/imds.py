@@ -13,6 +13,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Never
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
@@ -117,7 +118,10 @@ async def serve(
 
 def _application(http: aiohttp.ClientSession, base: str) -> web.Application:
     async def passed_on(request: web.Request) -> web.Response:
-        url = f"{base}/{request.match_info['path']}"
+        path = request.match_info["path"]
+        if ".." in path.split("/"):  # what else might lead elsewhere is quoted below
+            return web.Response(status=404, text="404 - Not Found")
+        url = f"{base}/{quote(path)}"
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         try:
             async with http.request(request.method, url, headers=headers) as answer:
