@@ -72,6 +72,15 @@ async def test_a_token_lasts_as_long_as_asked(wire: Wire, ttl: str) -> None:
     assert (before, (await asked(wire, "meta-data/zone-id", {TOKEN: made}))[0]) == (200, 401)
 
 
+async def test_a_token_that_expired_is_forgotten_with_the_next_one(wire: Wire) -> None:
+    """A server that runs for months keeps none of them: it would not come back with the time."""
+    expired, began = await token(wire, "60"), wire.clock.time()
+    wire.clock.set(began + 60)
+    await token(wire, "60")
+    wire.clock.set(began)
+    assert (await asked(wire, "meta-data/zone-id", {TOKEN: expired}))[0] == 401
+
+
 @pytest.mark.parametrize("ttl", ["0", "21601", "-1", "x", ""])
 async def test_row_40_a_token_for_an_odd_time_is_refused(wire: Wire, ttl: str) -> None:
     """One to 21600 seconds are allowed."""

@@ -52,8 +52,9 @@ class Metadata:
         ttl = request.headers.get(TTL_HEADER, "")
         if not (ttl.isascii() and ttl.isdigit()) or not 1 <= int(ttl) <= TTL_MOST_S:
             return web.Response(status=400, text="400 - Missing or Invalid Parameters")
-        token = secrets.token_urlsafe(32)
-        self._tokens[token] = self._engine.clock.time() + int(ttl)
+        token, now = secrets.token_urlsafe(32), self._engine.clock.time()
+        self._tokens = {one: ends_at for one, ends_at in self._tokens.items() if ends_at > now}
+        self._tokens[token] = now + int(ttl)
         return web.Response(text=token)
 
     async def read(self, request: web.Request) -> web.Response:
