@@ -117,6 +117,17 @@ def test_it_tells_how_to_use_what_it_serves(start: Start) -> None:
     assert f'add_endpoint("cn-hangzhou", "Ecs", "{address.removeprefix("http://")}")' in output
 
 
+def test_a_secret_that_a_file_tells_is_not_printed(start: Start, tmp_path: Path) -> None:
+    """What it prints stands in a pod's log, which more people read than the file."""
+    world = tmp_path / "world.toml"
+    world.write_text('[[keys]]\nid = "mine"\nsecret = "mockcloud-key-secret"\n')
+    process = start("--port=0", f"--world={world}")
+    endpoint(process)
+    _, output, errors = ended(process)
+    assert f"key id     mine\nkey secret stands in {world}\n" in output
+    assert "mockcloud-key-secret" not in output + errors
+
+
 def test_the_example_of_use_works_as_it_is_printed(start: Start) -> None:
     """Whoever copies the lines gets an answer."""
     process = start("--port=0", "--latency=zero")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +58,41 @@ def test_a_token_that_is_made_up_is_long(helm: Helm) -> None:
     """Nobody guesses it."""
     rendered = helm.render("mockcloud", release="mockcloud")
     assert len(base64.b64decode(rendered.one("Secret", "-agent")["data"]["token"])) == 40
+
+
+def test_the_servers_log_tells_no_secret(helm: Helm, tmp_path: Path) -> None:
+    """Who may read a pod's log needn't be one who may call its cloud."""
+    rendered = helm.render("mockcloud", release="mockcloud")
+    world, token = tmp_path / "world.toml", tmp_path / "token"
+    world.write_text(rendered.one("Secret", "-world")["stringData"]["world.toml"])
+    token.write_bytes(base64.b64decode(rendered.one("Secret", "-agent")["data"]["token"]))
+    elsewhere = {  # no device of this machine is needed
+        "--host": "127.0.0.1", "--port": "0", "--hypervisor": "none", "--root": str(tmp_path),
+        "--world": str(world), "--agent-token-file": str(token),
+    }  # fmt: skip
+    args = container(rendered.one("Deployment"), "mockcloud")["args"]
+    names = [one.partition("=")[0] for one in args]
+    command = [
+        f"{name}={elsewhere[name]}" if name in elsewhere else one
+        for name, one in zip(names, args, strict=True)
+    ]
+    logged = log_of(command, last="Calls so far")
+    assert elsewhere.keys() <= set(names)
+    assert "key secret stands in " in logged
+    assert "mockcloud-key-secret" not in logged
+    assert token.read_text() not in logged
+
+
+def log_of(command: list[str], *, last: str) -> str:
+    """What the mock logs until it has logged its last words, and at its end."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "mockcloud", *command],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith(last):
+                process.send_signal(signal.SIGTERM)
+        return "".join(lines)

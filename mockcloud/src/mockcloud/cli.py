@@ -23,7 +23,7 @@ from mockcloud.app import Cloud, serving
 from mockcloud.engine.knobs import Knobs
 from mockcloud.engine.latency import PROFILES, ranges
 from mockcloud.engine.memory import LostMemory, Memory
-from mockcloud.engine.world import WorldConfig, default_world, parse_world
+from mockcloud.engine.world import DEFAULT_KEY, WorldConfig, default_world, parse_world
 from mockcloud.hypervisor.agent import AgentHypervisor
 from mockcloud.hypervisor.images import HypervisorError
 from mockcloud.hypervisor.loop import LoopHypervisor, loop_missing
@@ -137,9 +137,8 @@ def serve(
             **on_machine,
         )
         try:
-            asyncio.run(
-                _serve(cloud, config, host, None if quiet else DEVICES[hypervisor].format(base))
-            )
+            introduce = partial(_introduce, config, DEVICES[hypervisor].format(base), world)
+            asyncio.run(_serve(cloud, host, None if quiet else introduce))
         except OSError as error:
             raise click.ClickException(_told(error, host, port)) from error
         except LostMemory as error:
@@ -174,17 +173,16 @@ def _on_machine(
 
 async def _serve(
     serving_: Callable[[], AbstractAsyncContextManager[Cloud]],
-    config: WorldConfig,
     host: str,
-    devices: str | None,
+    introduce: Callable[[str], None] | None,
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with serving_() as cloud:
         click.echo(f"endpoint http://{host}:{cloud.port}")
-        if devices is not None:
-            _introduce(config, f"http://{host}:{cloud.port}", devices)
+        if introduce is not None:
+            introduce(f"http://{host}:{cloud.port}")
         await stop.wait()
 
 
@@ -197,10 +195,13 @@ def _told(error: OSError, host: str, port: int) -> str:
     return str(error)
 
 
-def _introduce(config: WorldConfig, endpoint: str, devices: str) -> None:
-    """What the cloud starts with, and how to use it."""
+def _introduce(config: WorldConfig, devices: str, world: Path | None, endpoint: str) -> None:
+    """What the cloud starts with, and how to use it; no secret but the one that everybody knows."""
     key = config.keys[0]
-    click.echo(f"key id     {key.id}\nkey secret {key.secret}\ndevices    {devices}")
+    known = key is DEFAULT_KEY  # and not one of a file, though it were the same
+    click.echo(f"key id     {key.id}")
+    click.echo(f"key secret {key.secret if known else f'stands in {world}'}")
+    click.echo(f"devices    {devices}")
     if config.knobs != Knobs():
         click.echo(f"knobs      {_changes(config.knobs)}")
     for machine in config.machines:
@@ -210,7 +211,7 @@ def _introduce(config: WorldConfig, endpoint: str, devices: str) -> None:
         "\nTry it with the Python SDK:\n"
         "  from aliyunsdkcore.client import AcsClient\n"
         "  from aliyunsdkecs.request.v20140526.DescribeDisksRequest import DescribeDisksRequest\n"
-        f'  client = AcsClient("{key.id}", "{key.secret}", "{region}")\n'
+        f'  client = AcsClient("{key.id}", "{key.secret if known else "SECRET"}", "{region}")\n'
         f'  client.add_endpoint("{region}", "Ecs", "{endpoint.removeprefix("http://")}")\n'
         "  print(client.do_action_with_exception(DescribeDisksRequest()))\n"
         f"Calls so far: curl {endpoint}/_mock/calls"
