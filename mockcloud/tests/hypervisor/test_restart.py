@@ -9,6 +9,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from account import I1, Account, account
+from mockcloud.actions import EFFECTS
+from mockcloud.engine.memory import Memory
 from mockcloud.hypervisor.agent import AgentHypervisor
 from mockcloud.hypervisor.base import Busy, Known
 from mockcloud.hypervisor.loopdev import LoopDevices
@@ -37,9 +40,9 @@ def mounted(hypervisor: AgentHypervisor, nodes: Path) -> AbstractContextManager[
 
 
 @contextmanager
-def no_image(root: Path) -> Iterator[None]:
+def no_image(root: Path, serial: str = SERIAL) -> Iterator[None]:
     """While the block runs the disk's file is elsewhere, as on a filesystem that isn't there yet."""
-    image, elsewhere = root / "disks" / f"{SERIAL}.img", root / "elsewhere"
+    image, elsewhere = root / "disks" / f"{serial}.img", root / "elsewhere"
     image.rename(elsewhere)
     try:
         yield
@@ -147,3 +150,34 @@ async def test_a_mount_is_seen_where_no_node_can_be_made(
         number = int(shown["device"].removeprefix("loop"))
         with pytest.raises(OSError, match="Device or resource busy"):
             LoopDevices(nodes=tmp_path / "none").open(number, os.O_RDONLY | os.O_EXCL)
+
+
+async def cloud_of(root: Path) -> Account:
+    """The cloud of a directory, as a new process finds it."""
+    here = account(hypervisor=AgentHypervisor(root=root))
+    await Memory(root=root, seed=1).take_up(here.engine, EFFECTS)
+    return here
+
+
+def devices(here: Account) -> list[tuple[str, list[str]]]:
+    """Disks that have a device, and the machines that shall have it."""
+    shown = here.engine.hypervisor.shown()["devices"]
+    return [(f"d-{one['serial']}", one["wanted_on"]) for one in shown]
+
+
+async def test_a_device_that_cannot_be_made_at_the_start_is_made_later(tmp_path: Path) -> None:
+    """The cloud calls its disk attached, and nobody would ask for it again."""
+    here = await cloud_of(tmp_path)
+    await here.call("StopInstance", InstanceId=I1)
+    await here.passes()
+    disk = await here.creates()
+    await here.holds(disk, I1)
+    await here.engine.keep()
+    await here.engine.close()
+    with no_image(tmp_path, disk.removeprefix("d-")):
+        again = await cloud_of(tmp_path)
+        before = devices(again)
+    await again.passes(1)
+    after = devices(again)
+    await again.engine.close()
+    assert (before, after) == ([], [(disk, [I1])])

@@ -22,6 +22,9 @@ NAME: Final = "state.json"
 CALLS_A_START: Final = 1_000_000
 """Numbers of calls go on from start to start; the calls themselves are forgotten."""
 
+APPEARS: Final = "device_appears"
+"""The effect by which a device comes that could not be made at the start."""
+
 Effect = Callable[..., Awaitable[None]]
 
 
@@ -65,8 +68,9 @@ class Memory:
         self._salt = told.get("salt") or secrets.token_hex(8)
         random = Random(f"{self._seed}/{self._salt}/{self._starts}")
         engine.go_on(count=told.get("count", 0), random=random)
+        named = {effect.__name__: effect for effect in effects}
         if told:
-            _recall(engine, told, {effect.__name__: effect for effect in effects})
+            _recall(engine, told, named)
         known = Known(
             held={
                 disk.serial: {one.instance_id for one in disk.attachments}
@@ -75,7 +79,9 @@ class Memory:
             snapshots=engine.snapshots.keys(),
             off={one.id for one in engine.instances.values() if one.status == "Stopped"},
         )
-        await engine.hypervisor.adopt(told.get("hypervisor", {}), known)
+        ids = {disk.serial: disk.id for disk in engine.disks.values()}
+        for serial, instance_id in await engine.hypervisor.adopt(told.get("hypervisor", {}), known):
+            engine.later(0, named[APPEARS], ids[serial], instance_id)
         engine.keep = lambda: self.keep(engine)
         engine.changed = self._changed.set
         await self.keep(engine)

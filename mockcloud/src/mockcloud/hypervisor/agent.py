@@ -128,7 +128,7 @@ class AgentHypervisor(Hypervisor):
             loopdev.let_go(held)
         self._loops.clear()
 
-    async def adopt(self, told: Mapping[str, Any], known: Known) -> None:
+    async def adopt(self, told: Mapping[str, Any], known: Known) -> list[tuple[str, str]]:
         """Take up the devices that still are, and make the others again under their old numbers."""
         log = logging.getLogger(__name__)
         if orphans := self._images.keep_only({*known.held, *known.snapshots}):
@@ -149,10 +149,16 @@ class AgentHypervisor(Hypervisor):
                 if held is None and serial in wanted:
                     held = self._devices.make(self._image(serial), number=numbers.get(serial))
             except (OSError, HypervisorError):
-                log.exception("disk %s has no device", serial)
+                log.exception("disk %s has no device yet", serial)
                 continue
             if held is not None:  # on its way off a machine that has it open it is wanted nowhere
                 self._loops[serial] = held
+        return [
+            (serial, instance_id)
+            for instance_id, guest in self._guests.items()
+            for serial in guest.wanted
+            if serial not in self._loops
+        ]
 
     def told(self) -> dict[str, Any]:
         """The numbers of the devices, and which machine shall have which."""

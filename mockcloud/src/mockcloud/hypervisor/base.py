@@ -42,9 +42,14 @@ class Machines(Protocol):
         """The machine is no more; so are its device nodes."""
         del instance_id
 
-    async def adopt(self, told: Mapping[str, Any], known: Known) -> None:
-        """Go on after a restart, from what `told` said and what the cloud knows."""
+    async def adopt(self, told: Mapping[str, Any], known: Known) -> Collection[tuple[str, str]]:
+        """Go on after a restart, from what `told` said and what the cloud knows.
+
+        Returns:
+            Disks and machines of attaches that have no device now, and are to be made again.
+        """
         del told, known
+        return ()
 
     def told(self) -> dict[str, Any]:
         """What is to be remembered beyond a restart."""
