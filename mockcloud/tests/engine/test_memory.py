@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,25 @@ async def test_a_write_that_fails_is_made_good_by_the_next_one(
         while "i-gone" not in written(tmp_path):  # noqa: ASYNC110 - nor has a file
             await asyncio.sleep(0)
         writer.cancel()
+
+
+async def test_a_write_that_is_cancelled_is_waited_for(tmp_path: Path) -> None:
+    """Its thread goes on: the last write of a server that ends would come before it, or amid it."""
+    here, memory = account(), Memory(root=tmp_path, seed=1)
+    await memory.take_up(here.engine, EFFECTS)
+    here.engine.ended.update(f"i-gone-{number}" for number in range(20_000))
+    fifo = tmp_path / "state.new"  # takes 64 KiB, and the rest when somebody has read them
+    os.mkfifo(fifo)
+    async with asyncio.TaskGroup() as tasks:
+        request = tasks.create_task(memory.keep(here.engine))
+        await asyncio.sleep(0)
+        reader = os.open(fifo, os.O_RDONLY)  # returns when the write has begun
+        request.cancel()
+        for _ in range(9):
+            await asyncio.sleep(0)
+        waited_for = not request.done()
+        os.close(reader)
+    assert (waited_for, request.cancelled()) == (True, True)
 
 
 async def test_calls_that_only_read_write_nothing(tmp_path: Path) -> None:

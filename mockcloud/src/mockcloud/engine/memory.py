@@ -96,9 +96,17 @@ class Memory:
             covers = self._asked
             text = json.dumps(self._told(engine))
             if text != self._latest:
-                await asyncio.to_thread(self._write, text)
+                await self._written_out(text)
                 self._latest = text
             self._written = covers
+
+    async def _written_out(self, text: str) -> None:
+        writing = asyncio.get_running_loop().run_in_executor(None, self._write, text)
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:  # its thread goes on, and the next write must not meet it
+            await asyncio.wait({writing})
+            raise
 
     async def keep_forever(self, engine: Engine) -> None:
         """Write down what happens by itself; while that fails, try again with the next change."""
@@ -174,4 +182,5 @@ def _recall(engine: Engine, told: Mapping[str, Any], effects: Mapping[str, Effec
     engine.tokens.remember(told["tokens"])
     for order in told["orders"]:
         delay_s = max(0.0, order["due_at"] - engine.clock.time())
-        engine.later(delay_s, effects[order["effect"]], *order["about"])
+        effect, copies = effects[order["effect"]], order.get("copies", False)
+        engine.later(delay_s, effect, *order["about"], copies=copies)
