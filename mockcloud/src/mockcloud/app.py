@@ -14,7 +14,7 @@ from aiohttp import web
 
 from mockcloud.actions import ACTIONS, EFFECTS, Actor
 from mockcloud.agents import Channel, this_boot
-from mockcloud.engine.clock import Clock, RealClock, utc
+from mockcloud.engine.clock import Clock, RealClock, Schedule, utc
 from mockcloud.engine.engine import Engine
 from mockcloud.engine.latency import Latencies, Range
 from mockcloud.engine.memory import Memory
@@ -69,13 +69,7 @@ async def serving(
     Args:
         agent_token: reads what agents show, which an `AgentHypervisor` needs.
     """
-    engine = Engine(
-        config=config,
-        clock=clock or RealClock(),
-        latencies=Latencies(ranges=latencies, random=Random(seed)),
-        hypervisor=hypervisor or NoHypervisor(),
-        random=Random(seed + 1),
-    )
+    engine = _engine(config, latencies, hypervisor or NoHypervisor(), clock, seed)
     if memory is not None:
         await memory.take_up(engine, EFFECTS)
     faults, calls = Faults(), CallLog(first=memory.first_call if memory else 1)
@@ -94,7 +88,8 @@ async def serving(
     try:
         await web.TCPSite(runner, host, port).start()
         async with asyncio.TaskGroup() as tasks:
-            running = [] if clock else [tasks.create_task(engine.schedule.run_forever())]
+            schedules = () if clock else (engine.schedule, engine.copies)
+            running = [tasks.create_task(one.run_forever()) for one in schedules]
             if memory is not None:
                 running.append(tasks.create_task(memory.keep_forever(engine)))
             try:
@@ -103,12 +98,29 @@ async def serving(
             finally:
                 await runner.cleanup()
                 async with engine.schedule.at_rest():  # not amid the making of a device
-                    for task in running:
+                    for task in running:  # a copy is cut short, and begins anew at the next start
                         task.cancel()
     finally:
         await runner.cleanup()
         await engine.keep()
         await engine.close()
+
+
+def _engine(
+    config: WorldConfig,
+    latencies: dict[str, Range],
+    hypervisor: Hypervisor,
+    clock: Clock | None,
+    seed: int,
+) -> Engine:
+    return Engine(
+        config=config,
+        clock=clock or RealClock(),
+        latencies=Latencies(ranges=latencies, random=Random(seed)),
+        hypervisor=hypervisor,
+        random=Random(seed + 1),
+        copies=None if clock else Schedule(clock=RealClock()),
+    )
 
 
 def _channel(engine: Engine, token: Callable[[], str] | None) -> Channel | None:

@@ -38,7 +38,7 @@ async def shown(lab: Account, snapshot_id: str) -> Any:  # noqa: ANN401 - JSON
 
 
 class Copies(NoHypervisor):
-    """Notes which copies are there; copying may fail."""
+    """Notes which copies are there, of disks and of snapshots; copying may fail."""
 
     def __init__(self) -> None:
         self.there: set[str] = set()
@@ -53,6 +53,16 @@ class Copies(NoHypervisor):
     @override
     async def delete_snapshot(self, snapshot_id: str) -> None:
         self.there.discard(snapshot_id)
+
+    @override
+    async def restore(self, serial: str, snapshot_id: str, size_gib: int) -> None:
+        self.there.add(serial)
+        if self.broken:
+            raise OSError
+
+    @override
+    async def delete(self, serial: str) -> None:
+        self.there.discard(serial)
 
 
 async def test_row_57_a_disk_that_was_never_attached_is_refused() -> None:
@@ -102,6 +112,33 @@ async def test_a_snapshot_that_can_not_be_copied_fails(caplog: pytest.LogCapture
     one = await shown(lab, await snapshotted(lab))
     assert (one["Status"], one["Available"]) == ("failed", False)
     assert "OSError" in caplog.text
+
+
+async def test_a_disk_that_can_not_be_copied_is_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    """What it has of its content goes with it, and the same request makes another disk."""
+    copies = Copies()
+    lab = account(hypervisor=copies)
+    told = {"SnapshotId": await snapshotted(lab), "ClientToken": "T"}
+    before = set(copies.there)
+    copies.broken = True
+    first = await lab.creates(told)
+    assert (await lab.disk(first), copies.there) == (None, before)
+    copies.broken = False
+    second = await lab.creates(told)
+    assert (second != first, await lab.status(second)) == (True, "Available")
+    assert "OSError" in caplog.text
+
+
+async def test_a_snapshot_of_a_disk_that_ended_with_its_machine_fails() -> None:
+    """It was to be cut later."""
+    lab = account(steps={"snapshot_cut": "30"})
+    disk_id = await lab.creates()
+    await lab.call("AttachDisk", DiskId=disk_id, InstanceId=I1, DeleteWithInstance="true")
+    await lab.passes()
+    snapshot_id = await begun(lab, disk_id)
+    await lab.call("DeleteInstance", InstanceId=I1, Force="true")
+    await lab.passes()
+    assert (await shown(lab, snapshot_id))["Status"] == "failed"
 
 
 async def test_an_older_category_takes_one_snapshot_at_a_time() -> None:

@@ -15,6 +15,7 @@ import pytest
 from account import I1, I2, account
 from mockcloud.hypervisor.base import Busy
 from mockcloud.hypervisor.images import HypervisorError
+from mockcloud.hypervisor.images import run as run_tool
 from mockcloud.hypervisor.loop import LoopHypervisor, loop_missing
 
 GIB = 1024**3
@@ -328,6 +329,18 @@ async def test_a_deleted_disk_leaves_no_file(tmp_path: Path) -> None:
     for _ in range(2):
         await loops.delete(SERIAL)
     assert in_directory(tmp_path / "disks") == []
+
+
+async def test_a_tool_that_nobody_waits_for_ends(tmp_path: Path) -> None:
+    """Else it would go on to write a file that its successor writes as well."""
+    told = tmp_path / "told"
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
+        tool = tasks.create_task(run_tool("sh", "-c", f"echo $$ > {told}; exec sleep 1000"))
+        while not (told.exists() and told.read_text()):  # noqa: ASYNC110 - a file has no event
+            await asyncio.sleep(LOOK_S)
+        tool.cancel()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)
 
 
 async def test_a_tool_that_fails_is_told_with_its_words(tmp_path: Path) -> None:

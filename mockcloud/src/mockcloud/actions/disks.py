@@ -25,16 +25,33 @@ async def create_disk(engine: Engine, params: Params) -> Answer:
         if engine.knobs.token_recorded_on_failure:
             engine.tokens.spend("CreateDisk", params, None)
         raise
+    if not disk.snapshot_id:
+        await engine.hypervisor.create(disk.serial, disk.size_gib)  # if it fails there is no disk
     engine.disks[disk.id] = disk
-    answer = {"DiskId": disk.id}
+    answer = _answer(disk)
     engine.tokens.spend("CreateDisk", params, answer)
     if disk.snapshot_id:
-        await engine.hypervisor.restore(disk.serial, disk.snapshot_id, disk.size_gib)
+        engine.later(0, disk_filled, disk.id, copies=True)
     else:
-        await engine.hypervisor.create(disk.serial, disk.size_gib)
-    takes_s = engine.latencies.draw("restore" if disk.snapshot_id else "create")
-    engine.later(takes_s, disk_made, disk.id)
+        engine.later(engine.latencies.draw("create"), disk_made, disk.id)
     return dict(answer)
+
+
+def _answer(disk: Disk) -> dict[str, str]:
+    return {"DiskId": disk.id}
+
+
+async def disk_filled(engine: Engine, disk_id: str) -> None:
+    """A new disk gets its snapshot's content; one that can't is no more, and was never ordered."""
+    disk = engine.disks[disk_id]
+    try:
+        await engine.hypervisor.restore(disk.serial, disk.snapshot_id, disk.size_gib)
+    except Exception:
+        del engine.disks[disk_id]
+        engine.tokens.forget(_answer(disk))
+        await engine.hypervisor.delete(disk.serial)
+        raise
+    engine.later(engine.latencies.draw("restore"), disk_made, disk.id)
 
 
 async def disk_made(engine: Engine, disk_id: str) -> None:
@@ -128,4 +145,4 @@ def _check_new_size(disk: Disk, size_gib: int) -> None:
         )
 
 
-EFFECTS: Final = (disk_made, size_shown)
+EFFECTS: Final = (disk_filled, disk_made, size_shown)

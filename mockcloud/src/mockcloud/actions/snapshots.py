@@ -53,7 +53,7 @@ async def create_snapshot(engine: Engine, params: Params) -> Answer:
     engine.snapshots[snapshot.id] = snapshot
     answer = {"SnapshotId": snapshot.id}
     engine.tokens.spend("CreateSnapshot", params, answer)
-    engine.later(engine.latencies.draw("snapshot_cut"), snapshot_cut, snapshot.id)
+    engine.later(engine.latencies.draw("snapshot_cut"), snapshot_cut, snapshot.id, copies=True)
     return dict(answer)
 
 
@@ -95,8 +95,11 @@ def _check_disk(engine: Engine, disk: Disk) -> None:
 async def snapshot_cut(engine: Engine, snapshot_id: str) -> None:
     """The content of a snapshot is fixed."""
     snapshot = engine.snapshots.get(snapshot_id)
-    disk = engine.disks.get(snapshot.disk_id) if snapshot else None
-    if snapshot is None or disk is None:
+    if snapshot is None:
+        return
+    disk = engine.disks.get(snapshot.disk_id)
+    if disk is None:  # it ended with its machine
+        snapshot.status = "failed"
         return
     snapshot.cut_at = engine.clock.time()
     try:

@@ -35,15 +35,23 @@ class Order:
     """What is to happen at a time: an effect by its name, and what it is about.
 
     It is told in words, so that it can be written down and go on after a restart.
+
+    Attributes:
+        copies: whether it copies a disk, which takes long.
     """
 
     due_at: float
     effect: str
     about: tuple[Any, ...]
+    copies: bool = False
 
 
 class Engine:
     """One account's part of the cloud.
+
+    Args:
+        copies: where effects happen that copy a disk, so that no other has to wait for them; by
+            default beside all others.
 
     Attributes:
         disks, snapshots, instances: what there is, by id.
@@ -62,11 +70,13 @@ class Engine:
         latencies: Latencies,
         hypervisor: Hypervisor,
         random: Random,
+        copies: Schedule | None = None,
     ) -> None:
         self.config = config
         self.knobs = config.knobs
         self.clock = clock
         self.schedule = Schedule(clock=clock)
+        self.copies = copies or self.schedule
         self.latencies = latencies
         self.hypervisor = hypervisor
         self.tokens = Tokens(clock=clock, knobs=config.knobs)
@@ -106,13 +116,24 @@ class Engine:
         self._count, self._random = count, random
 
     def later(
-        self, delay_s: float, effect: Callable[[Engine, *About], Awaitable[None]], *about: *About
+        self,
+        delay_s: float,
+        effect: Callable[[Engine, *About], Awaitable[None]],
+        *about: *About,
+        copies: bool = False,
     ) -> None:
-        """Let an effect happen in `delay_s` seconds; it is a function of a module, known by name."""
+        """Let an effect happen in `delay_s` seconds; it is a function of a module, known by name.
+
+        Args:
+            copies: whether it copies a disk. Others go on meanwhile, so it must bear what they change.
+        """
         self._ordered += 1
         number = self._ordered
         self.orders[number] = Order(
-            due_at=self.clock.time() + delay_s, effect=effect.__name__, about=about
+            due_at=self.clock.time() + delay_s,
+            effect=effect.__name__,
+            about=about,
+            copies=copies,
         )
 
         async def happens() -> None:
@@ -123,7 +144,7 @@ class Engine:
                 raise
             self._over(number)  # not when it is cancelled: what a stop cut short goes on after it
 
-        self.schedule.after(delay_s, happens)
+        (self.copies if copies else self.schedule).after(delay_s, happens)
 
     def _over(self, number: int) -> None:
         del self.orders[number]

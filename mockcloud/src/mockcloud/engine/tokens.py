@@ -96,6 +96,10 @@ class Tokens:
         if token:
             self._spent[(action, token)] = _Spent(_fingerprint(params), answer, self._clock.time())
 
+    def forget(self, answer: dict[str, str]) -> None:
+        """Take back an answer: nothing came of it, and the request is a new one when it comes again."""
+        self._spent = {key: one for key, one in self._spent.items() if one.answer != answer}
+
     def told(self) -> list[list[Any]]:
         """Every token that still counts, to be written down."""
         now = self._clock.time()

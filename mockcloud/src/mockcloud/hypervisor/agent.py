@@ -100,7 +100,7 @@ class AgentHypervisor(Hypervisor):
     async def snapshot(self, serial: str, snapshot_id: str) -> None:
         """A sparse copy; what a machine has handed to its device counts as written."""
         if (held := self._loops.get(serial)) is not None:
-            await asyncio.to_thread(loopdev.flush, held)
+            await asyncio.to_thread(self._devices.flush, held)
         await self._images.cut(serial, snapshot_id)
 
     async def delete(self, serial: str) -> None:

@@ -96,7 +96,7 @@ class Images:
 
 
 async def run(*command: str) -> str:
-    """The output of a tool that must succeed.
+    """The output of a tool that must succeed; it ends when this is cancelled.
 
     Raises:
         HypervisorError: it failed.
@@ -107,7 +107,12 @@ async def run(*command: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await process.communicate()
+    try:
+        output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:  # nobody waits for it any more
+            process.kill()
+            await process.wait()
     if process.returncode:
         raise HypervisorError(
             f"{' '.join(command)} ended with {process.returncode}: {errors.decode().strip()}"

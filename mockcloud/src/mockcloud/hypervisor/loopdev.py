@@ -152,6 +152,15 @@ class LoopDevices:
         finally:
             os.close(descriptor)
 
+    def flush(self, held: HeldLoop) -> None:
+        """Let what machines have handed to the device reach the file; it may be let go of meanwhile."""
+        descriptor = self.open(held.number, os.O_RDONLY)
+        try:
+            if file_behind(descriptor) == held.file:
+                fcntl.ioctl(descriptor, BLKFLSBUF)
+        finally:
+            os.close(descriptor)
+
     def _configured(
         self, number: int, backing: int, file: LoopFile, image: Path
     ) -> HeldLoop | None:
@@ -201,12 +210,6 @@ def grow(held: HeldLoop) -> None:
     """Tell the device its file's new length."""
     if held.descriptor is not None:
         fcntl.ioctl(held.descriptor, LOOP_SET_CAPACITY)
-
-
-def flush(held: HeldLoop) -> None:
-    """Let what machines have handed to the device reach the file."""
-    if held.descriptor is not None:
-        fcntl.ioctl(held.descriptor, BLKFLSBUF)
 
 
 def file_behind(descriptor: int) -> LoopFile | None:
