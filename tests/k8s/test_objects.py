@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from diskcsi.providers.alibaba.parameters import snapshot_parameters, volume_parameters
-from tests.k8s.charts import REGION, ROOT, Helm, Rendered
+from tests.k8s.charts import REGION, ROOT, Helm, Refused, Rendered
 
 pytestmark = pytest.mark.k8s
 
@@ -89,6 +89,42 @@ def test_in_kind_a_class_has_disks_of_one_gibibyte(helm: Helm) -> None:
     (kind,) = volume_parameters(made["parameters"]).kinds
     assert kind.sizes.min_gib == 1
     assert made["metadata"]["annotations"] == {DEFAULT: "true"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "left"),
+    [
+        ("StorageClass", {"storageClasses": {"alicloud-disk-ssd": None, "mine": {}}}, 4),
+        ("StorageClass", {"storageClasses": {"mine": None}}, 4),
+        ("VolumeSnapshotClass", {"volumeSnapshotClasses": {"alibabacloud-disk-snapshot": None}}, 0),
+    ],
+    ids=["default", "own", "snapshots"],
+)
+def test_a_class_is_left_out_by_null(
+    helm: Helm, kind: str, told: dict[str, dict[str, dict[str, str] | None]], left: int
+) -> None:
+    """One of the default classes as well, and the others stay."""
+    made = {one["metadata"]["name"] for one in helm.render(values=REGION | told).all(kind)}
+    (classes,) = told.values()
+    assert not made & {name for name, one in classes.items() if one is None}
+    assert len(made) == left
+
+
+def test_in_kind_the_class_of_the_chart_can_have_another_name(helm: Helm) -> None:
+    """Two clouds in one cluster can't have a class of one name."""
+    classes = {"mockcloud-disk": None, "mine": {"parameters": {"type": "cloud_auto"}}}
+    driver = {"storageClasses": classes, "defaultClasses": False, "defaultStorageClass": "mine"}
+    rendered = helm.render("diskcsi-kind", values={"diskcsi": driver})
+    assert rendered.one("StorageClass")["metadata"]["name"] == "mine"
+
+
+def test_a_class_that_is_left_out_is_no_default_one(helm: Helm) -> None:
+    """Claims without a class would wait for it."""
+    driver = {
+        "storageClasses": {"mockcloud-disk": None}, "defaultStorageClass": "mockcloud-disk",
+    }  # fmt: skip
+    with pytest.raises(Refused, match="no class of this chart has that name"):
+        helm.render("diskcsi-kind", values={"diskcsi": driver})
 
 
 def test_another_provider_gets_no_class_of_alibaba(helm: Helm) -> None:

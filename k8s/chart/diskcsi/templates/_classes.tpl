@@ -13,7 +13,7 @@
     "parameters" (dict "type" "cloud_efficiency") "volumeBindingMode" "Immediate")
 -}}
 {{- end -}}
-{{- merge (deepCopy .Values.storageClasses) $classes | toYaml -}}
+{{- include "diskcsi.classesOf" (dict "told" .Values.storageClasses "ours" $classes) -}}
 {{- end -}}
 
 {{- define "diskcsi.volumeSnapshotClasses" -}}
@@ -21,7 +21,16 @@
 {{- if and .Values.defaultClasses (eq .Values.provider.name "alibaba") -}}
 {{- $classes = dict "alibabacloud-disk-snapshot" (dict) -}}
 {{- end -}}
-{{- merge (deepCopy .Values.volumeSnapshotClasses) $classes | toYaml -}}
+{{- include "diskcsi.classesOf" (dict "told" .Values.volumeSnapshotClasses "ours" $classes) -}}
+{{- end -}}
+
+{{/* Null leaves a class out, one of ours or of a chart around this one: merge would take ours then. */}}
+{{- define "diskcsi.classesOf" -}}
+{{- $classes := merge (deepCopy .told) .ours -}}
+{{- range $name, $class := .told -}}
+{{- if kindIs "invalid" $class }}{{ $_ := unset $classes $name }}{{ end -}}
+{{- end -}}
+{{- $classes | toYaml -}}
 {{- end -}}
 
 {{/* Parameters are texts; a number or boolean is written as one. */}}
