@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from diskcsi.providers.alibaba.settings import METADATA_URL
 from tests.k8s.charts import REGION, ROOT, Helm, Manifest, Refused, container
 
 pytestmark = pytest.mark.k8s
@@ -138,12 +140,36 @@ def test_a_sidecars_other_arguments_may_be_given_again(helm: Helm) -> None:
         ({"mockcloud": {"key": {"secret": "other"}}}, "diskcsi.credentials and mockcloud.key differ"),
         ({"diskcsi": {"credentials": {"id": "other"}}}, "diskcsi.credentials and mockcloud.key differ"),
         ({"diskcsi": {"provider": {"settings": {"region": "cn-nowhere"}}}}, "cn-nowhere is no region of the mock"),
+        ({"mockcloud": {"agent": {"metadataAddress": "127.1.1.1"}}}, "ask http://100.100.100.200 .* tells it at 127.1.1.1"),
+        ({"mockcloud": {"agent": {"metadataAddress": ""}}}, "ask http://100.100.100.200 .* tells it at no address"),
+        ({"diskcsi": {"provider": {"settings": {"metadata_url": "http://127.1.1.1"}}}}, "ask http://127.1.1.1 .* tells it at 100.100.100.200"),
     ],
 )  # fmt: skip
 def test_in_kind_driver_and_mock_must_fit(helm: Helm, values: Manifest, told: str) -> None:
     """What one of them says of the other is told once for each, and a slip would show late."""
     with pytest.raises(Refused, match=told):
         helm.render("diskcsi-kind", values=values)
+
+
+@pytest.mark.parametrize(
+    ("settings", "address"),
+    [
+        ({"metadata_url": "http://127.1.1.1/"}, "127.1.1.1"),
+        ({"metadata_url": ""}, ""),
+        ({"metadata_off": True}, ""),
+        ({}, urlsplit(METADATA_URL).hostname),
+    ],
+    ids=["elsewhere", "nowhere", "off", "default"],
+)
+def test_in_kind_nodes_ask_nobody_but_the_mock_who_they_are(
+    helm: Helm, settings: Manifest, address: str
+) -> None:
+    """At one address, or not at all: on a machine of the real cloud another answers for that."""
+    values = {
+        "diskcsi": {"provider": {"settings": settings}},
+        "mockcloud": {"agent": {"metadataAddress": address}},
+    }
+    assert helm.render("diskcsi-kind", values=values).one("DaemonSet", "diskcsi-node")
 
 
 @pytest.mark.parametrize(
