@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from diskcsi.model.errors import DiskError, Throttled, Unreachable
+from diskcsi.providers.alibaba.codes import BY_CODE
+from diskcsi.providers.alibaba.errors import asks_for_other_credentials, is_broken
 from diskcsi.telemetry.metrics import Metrics
 from tests.k8s.charts import CHARTS, REGION, ROOT, Helm
 
@@ -25,6 +28,8 @@ OF_WIRING = {
 }  # fmt: skip
 """Gauges that a running process adds."""
 
+KEY_REFUSED, CLOUD_UNREACHABLE = "DiskcsiKeyRefused", "DiskcsiCloudUnreachable"
+
 
 def alerts() -> list[dict[str, Any]]:
     (group,) = yaml.safe_load((FILES / "alerts.yaml").read_text())["groups"]
@@ -35,6 +40,12 @@ def alerts() -> list[dict[str, Any]]:
 def asked_for(expression: str) -> set[str]:
     """Names of metrics: words before a brace."""
     return set(re.findall(r"([a-z_]+)\{", expression))
+
+
+def codes_of(name: str) -> re.Pattern[str]:
+    """What the cloud's codes look like that this alert counts."""
+    (expression,) = [one["expr"] for one in alerts() if one["alert"] == name]
+    return re.compile(re.findall(r'code=~"([^"]+)"', expression)[0])
 
 
 def board_expressions() -> Iterator[str]:
@@ -80,6 +91,28 @@ def test_an_alert_leads_to_what_to_do(alert: dict[str, Any]) -> None:
     base, _, anchor = alert["annotations"]["runbook_url"].partition("#")
     assert (base, anchor) == ("RUNBOOK", alert["alert"].lower())
     assert anchor in headings
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [(Unreachable, (KEY_REFUSED, CLOUD_UNREACHABLE)), (Throttled, ("DiskcsiThrottled",))],
+)
+def test_every_code_of_a_class_is_of_one_of_its_alerts(
+    kind: type[DiskError], names: tuple[str, ...]
+) -> None:
+    """The driver's own table is the measure: a code that is added there is in an alert as well."""
+    counted = [codes_of(name) for name in names]
+    times = {code: sum(one.fullmatch(code) is not None for one in counted) for code in BY_CODE}
+    assert times == {code: int(its is kind) for code, its in BY_CODE.items()}
+
+
+def test_what_another_key_may_mend_is_no_failure_of_the_cloud() -> None:
+    """The two alerts send people different ways, as the driver itself goes."""
+    key, cloud = codes_of(KEY_REFUSED), codes_of(CLOUD_UNREACHABLE)
+    for code in [code for code, its in BY_CODE.items() if its is Unreachable]:
+        error = Unreachable("no", code=code)
+        assert not (asks_for_other_credentials(error) and cloud.fullmatch(code)), code
+        assert not (is_broken(error) and key.fullmatch(code)), code
 
 
 @pytest.fixture
@@ -146,6 +179,7 @@ def ready(values: str, *, job: str = CONTROLLER, pod: str = "one") -> dict[str, 
         ("DiskcsiKeyRefused", [answered("Forbidden.AccessKeyDisabled")], True),
         ("DiskcsiKeyRefused", [answered("InvalidTimeStamp.Expired")], True),
         ("DiskcsiKeyRefused", [answered("Forbidden.RAM")], False),
+        ("DiskcsiCloudUnreachable", [answered("ServiceUnavailable.RegionMaintaining")], True),
         ("DiskcsiControllerNotReady", [ready("0x60")], True),
         ("DiskcsiControllerNotReady", [ready("1x10 0x60")], True),
         ("DiskcsiControllerNotReady", [ready("1x20 0x60")], False),
@@ -154,7 +188,8 @@ def ready(values: str, *, job: str = CONTROLLER, pod: str = "one") -> dict[str, 
     ],
     ids=[
         "first", "further", "long-ago", "of-another", "exhausted", "exhausted-of-another",
-        "key-disabled", "clock", "permission-is-no-key", "no-secret", "not-any-more", "just-now",
+        "key-disabled", "clock", "permission-is-no-key", "maintenance",
+        "no-secret", "not-any-more", "just-now",
         "one-of-two", "not-ready-of-another",
     ],
 )  # fmt: skip
