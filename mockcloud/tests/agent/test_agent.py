@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from click.testing import CliRunner
-from mockcloud.agent.devices import Devices
+from mockcloud.agent.devices import Devices, Unable
 from mockcloud.agent.node import Away, NodeFacts, instance_id, read_node
 from mockcloud.cli import main
 
@@ -181,6 +181,15 @@ def test_an_agent_that_may_not_make_nodes_is_refused(tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert f"device nodes can't be made or opened in {tmp_path}" in ran.stderr
     assert "privileged pod, with the node's /dev at --device-root" in ran.stderr
+
+
+@pytest.mark.host
+def test_two_agents_share_no_directory(tmp_path: Path) -> None:
+    """Each would take away what the other brought; a third one has a directory of its own."""
+    Devices(root=tmp_path).prove()
+    with pytest.raises(Unable, match=f"another agent has the disks in {tmp_path}"):
+        Devices(root=tmp_path).prove()
+    Devices(root=tmp_path / "third").prove()
 
 
 @pytest.mark.host

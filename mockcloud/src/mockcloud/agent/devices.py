@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -107,15 +108,16 @@ class Devices:
         return self.root / "disk" / "by-id"
 
     def prove(self) -> None:
-        """See that nodes can be made here, and opened.
+        """See that nodes can be made here, and opened, and that no other agent makes any.
 
         Raises:
-            Unable: they can't.
+            Unable: they can't, or one does.
         """
         probe = self.own / ".probe"
         try:
             self.own.mkdir(parents=True, exist_ok=True)
             self.by_id.mkdir(parents=True, exist_ok=True)
+            self._claim()
             probe.unlink(missing_ok=True)
             os.mknod(probe, stat.S_IFBLK | MODE, os.makedev(LOOP_MAJOR, 0))
             os.close(os.open(probe, os.O_RDONLY | os.O_CLOEXEC))
@@ -129,6 +131,18 @@ class Devices:
         finally:
             with contextlib.suppress(OSError):
                 probe.unlink(missing_ok=True)
+
+    def _claim(self) -> None:
+        """Be the only agent here until this process ends, when the kernel closes what is open."""
+        claim = os.open(self.own, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(claim)
+            raise Unable(
+                f"another agent has the disks in {self.root}, and each would take the other's away;"
+                " give one of them another --device-root, and whoever uses its disks the same"
+            ) from error
 
     def provide_loops(self, count: int) -> None:
         """Make the nodes that a machine's kernel would have for loop devices of its own.
