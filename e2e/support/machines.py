@@ -71,6 +71,28 @@ class Machines:
         """The by-id links in a node's own /dev."""
         return self.run(node, "sh", "-c", "ls /dev/disk/by-id 2>/dev/null || true").split()
 
+    def traces(self, node: str, *, words: Sequence[str]) -> Sequence[str]:
+        """Lines with one of these words in a node's table of mounts and among its by-id links."""
+        wanted = " ".join(f"--regexp={word}" for word in words)
+        there = "{ cat /proc/mounts; ls /dev/disk/by-id 2>&-; }"
+        script = f"{there} | grep --fixed-strings {wanted} || true"
+        return self.run(node, "sh", "-c", script).splitlines()
+
+    def kill_pod(self, node: str, uid: str) -> None:
+        """End every process of a pod at once; nobody asks them to, and none can do a last thing."""
+        of_pod = f"pod{uid.replace('-', '.')}"  # the driver of cgroups writes - or _
+        find = f"grep --files-with-matches {of_pod} /proc/[0-9]*/cgroup | cut -d/ -f3"
+        self.run(node, "sh", "-c", f"{find} | xargs kill -KILL")
+
+    def hold_open(self, node: str, path: str, *, at_most_s: int) -> str:
+        """Let a process of a node have a device open; gives its id, for `kill`.
+
+        Args:
+            path: of the device or a link to it; it may be a pattern.
+        """
+        script = f'device=$(readlink -f {path}); sleep {at_most_s} < "$device" > /dev/null 2>&1 &'
+        return self.run(node, "sh", "-c", f"{script} echo $!").strip()
+
     def logs(self, node: str, *, namespaces: Sequence[str], words: Sequence[str]) -> Sequence[str]:
         """Lines with one of these words in the logs of pods, each after the path of its file.
 

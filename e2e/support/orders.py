@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final, Self
 
@@ -30,6 +30,13 @@ class Orders:
     def read(cls, *, cloud: MockCloud, since: int, namespace: str) -> Self:
         """The calls after the one of this number."""
         return cls(calls=cloud.calls(since=since), namespace=namespace)
+
+    def begun_before(self, moment_s: float) -> Self:
+        """Of these calls, those that had come to the cloud by then, in seconds since the epoch."""
+        return replace(
+            self,
+            calls=[call for call in self.calls if call["at"] - call["duration_s"] <= moment_s],
+        )
 
     def disks(self) -> Mapping[str, frozenset[str]]:
         """By the name of each volume that was ordered, the disks that were made for it.

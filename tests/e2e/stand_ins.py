@@ -59,9 +59,11 @@ def disk(name: str, *, namespace: str = "mine") -> Object:
 
 
 def call(
-    action: str, made: str = "", *, fault: str = "", status: int = 200, **params: str
-) -> Object:
+    action: str, made: str = "", *, fault: str = "", status: int = 200, at: float = 1,
+    duration_s: float = 0, **params: str,
+) -> Object:  # fmt: skip
     return {
+        "at": at, "duration_s": duration_s,
         "action": action, "made": made, "fault": fault, "status": status, "code": "",
         "lost": False, "params": params,
     }  # fmt: skip

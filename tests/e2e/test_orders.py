@@ -86,6 +86,16 @@ def test_whom_a_disk_was_given_to_is_told_in_turn() -> None:
     assert Orders(calls=calls, namespace="mine").given_to("d-1") == ["i-1", "i-2"]
 
 
+def test_what_was_asked_before_a_moment_is_told_by_when_it_came() -> None:
+    """A call that was still being answered then had come; the log's own time is that of its end."""
+    calls = [
+        order("a", "d-1"), order("b", "d-2"), call("AttachDisk", DiskId="d-1", at=9, duration_s=3),
+        call("AttachDisk", DiskId="d-2", at=9, duration_s=1),
+    ]  # fmt: skip
+    orders = Orders(calls=calls, namespace="mine")
+    assert orders.begun_before(7).attached() == {"d-1"}
+
+
 def test_a_fault_s_strikes_are_counted_by_action_and_kind() -> None:
     """Each fault of a scenario is counted for itself."""
     calls = [
