@@ -33,6 +33,7 @@ def class_of_no_zone(kube: Kube) -> Iterator[str]:
     kube.delete("storageclass", name)
 
 
+@pytest.mark.disruptive  # it closes a node
 def test_a_moved_pod_finds_its_data_in_its_zone(
     kube: Kube, cloud_disk: CloudDisks, zones: Zones
 ) -> None:
@@ -53,6 +54,7 @@ def test_a_moved_pod_finds_its_data_in_its_zone(
     assert cloud_disk("data-db-0") == in_use(second)
 
 
+@pytest.mark.disruptive  # it closes a node
 def test_with_its_zone_closed_a_pod_waits(kube: Kube, cloud_disk: CloudDisks, zones: Zones) -> None:
     """The other zone is never chosen for a pod whose disk is here."""
     kube.apply(claim("data", of="e2e-wait"), pod("here", claims={"data": "/data"}, zone=zones.one))
