@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -147,8 +148,9 @@ def mine(
 
 @pytest.fixture
 def kube(
-    request: pytest.FixtureRequest, mine: Kube, cluster: Kube, cloud: MockCloud, first_call: int
-) -> Iterator[Kube]:
+    request: pytest.FixtureRequest, mine: Kube, cluster: Kube, cloud: MockCloud,
+    machines: Machines, *, first_call: int,
+) -> Iterator[Kube]:  # fmt: skip
     """A namespace of the scenario's own; afterwards nothing that it made is left anywhere.
 
     Whatever the scenario was about, no volume of its had more than one disk made for it.
@@ -157,11 +159,12 @@ def kube(
     yield mine
     cloud.clear_faults()
     request.node.stash[TIMELINE].note()
-    made = Made.seen(kube=mine, cloud=cloud)
+    ordered = Orders.read(cloud=cloud, since=first_call, namespace=mine.namespace).made()
+    made = Made.seen(kube=mine, cloud=cloud, ordered=ordered)
     # a namespace alone looks only every fifteen seconds whether its pods are gone
     mine.run("delete", "statefulset,pod,volumesnapshot,pvc", "--all", timeout_s=300)
     cluster.delete("namespace", mine.namespace)
-    _wait_clean(made, cluster, cloud)
+    _wait_clean(made, cluster, cloud, machines)
     log = Orders.read(cloud=cloud, since=first_call, namespace=mine.namespace)
     assert log.more_than_once() == ""
 
@@ -174,13 +177,23 @@ def install(kube: Kube, driver: Kube, place: Place, tmp_path: Path) -> Iterator[
         yield call
 
 
-def _wait_clean(made: Made, cluster: Kube, cloud: MockCloud) -> None:
+def _wait_clean(made: Made, cluster: Kube, cloud: MockCloud, machines: Machines) -> None:
+    """Return when nothing is left; else the scenario fails, and what it left is taken away."""
+
     def left() -> str:
-        return made.left(kube=cluster, cloud=cloud, files=loop_devices())
+        return made.left(kube=cluster, cloud=cloud, files=loop_devices()) or made.left_on_nodes(
+            kube=cluster, machines=machines
+        )
+
+    def wait() -> None:
+        wait_for(lambda: not left(), what="all of it is gone", timeout_s=CLEAN_S, instead=left)
 
     try:
-        wait_for(lambda: not left(), what="all of it is gone", timeout_s=CLEAN_S, instead=left)
+        wait()
     except NotSeen as error:
+        made.take_away(kube=cluster, cloud=cloud)
+        with suppress(NotSeen):
+            wait()
         pytest.fail(f"the scenario left something behind: {error}", pytrace=False)
 
 

@@ -11,7 +11,7 @@ from e2e.support.data import SUM, SUM_DEVICE, WRITE, WRITE_DEVICE, disk_of, volu
 from e2e.support.disks import CloudDisks, free, in_use
 from e2e.support.kube import Kube, is_ready
 from e2e.support.machines import Zones
-from e2e.support.objects import DRIVER, claim, pod, storage_class
+from e2e.support.objects import DRIVER, claim, pod
 from e2e.support.waiting import wait_for
 
 FOR_ANOTHER_CLAIM: Final = '{"spec":{"claimRef":null}}'
@@ -145,8 +145,7 @@ def test_a_volume_written_by_hand_serves_an_existing_disk(
 ) -> None:
     """A PersistentVolume with a disk's id is all that an existing disk needs."""
     kube.apply(
-        storage_class("e2e-by-hand", reclaim="Retain"),
-        claim("first", of="e2e-by-hand"), pod("writer", claims={"first": "/data"}, zone=zones.two),
+        claim("first", of="e2e-retain"), pod("writer", claims={"first": "/data"}, zone=zones.two),
     )  # fmt: skip
     kube.wait_running("writer")
     wrote, disk = kube.sh("writer", WRITE), disk_of(kube, "first")
@@ -171,7 +170,6 @@ def test_a_volume_written_by_hand_serves_an_existing_disk(
     assert kube.sh("reader", SUM) == wrote
     assert disk_of(kube, "second") == disk
     assert cloud_disk("second") == in_use(kube.node_of("reader"))
-    kube.delete("storageclass", "e2e-by-hand")
 
 
 def test_retained_disks_stay_when_their_claim_goes(

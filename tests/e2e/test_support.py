@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import subprocess
 from collections.abc import Sequence
 
 import pytest
@@ -33,6 +35,7 @@ class UsedMachines(Machines):
 
     def __init__(self) -> None:
         super().__init__(environment={})
+        self.words: Sequence[str] = ()
 
     def mounts(self, node: str) -> Sequence[str]:
         """One for each pod and one below them."""
@@ -41,6 +44,11 @@ class UsedMachines(Machines):
     def devices(self, node: str) -> Sequence[str]:
         """One disk."""
         return ["virtio-abc"]
+
+    def traces(self, node: str, *, words: Sequence[str]) -> Sequence[str]:
+        """Of that disk, whatever is looked for."""
+        self.words = words
+        return self.devices(node)
 
 
 def request(
@@ -117,7 +125,7 @@ def test_pods_of_the_present_images_are_those_that_count() -> None:
 def test_a_disk_whose_volume_is_gone_is_left_behind() -> None:
     """A disk counts by its tag, even if no volume names it any more."""
     kube, cloud = ListedKube(pv=[volume("pv-1", namespace="mine", disk="d-1")]), StatedCloud()
-    made = Made.seen(kube=kube, cloud=cloud)
+    made = Made.seen(kube=kube, cloud=cloud, ordered=())
     kube.objects = {}
     cloud.told = {"disks": [disk("d-2"), disk("d-3", namespace="else")], "snapshots": []}
     assert made.left(kube=kube, cloud=cloud, files={}) == "disks: d-2"
@@ -126,7 +134,7 @@ def test_a_disk_whose_volume_is_gone_is_left_behind() -> None:
 def test_an_attachment_of_a_volume_is_left_behind() -> None:
     """Kubernetes' own record of an attach must go as well."""
     kube = ListedKube(pv=[volume("pv-1", namespace="mine", disk="d-1")])
-    made = Made.seen(kube=kube, cloud=StatedCloud())
+    made = Made.seen(kube=kube, cloud=StatedCloud(), ordered=())
     kube.objects = {
         "volumeattachment": [
             {"metadata": {"name": "a"}, "spec": {"source": {"persistentVolumeName": "pv-1"}}},
@@ -140,17 +148,89 @@ def test_nothing_left_is_told_by_silence() -> None:
     """Others' volumes and disks are not this scenario's."""
     kube = ListedKube(pv=[volume("pv-1", namespace="else", disk="d-1")])
     cloud = StatedCloud(disks=[disk("d-1", namespace="else")])
-    made = Made.seen(kube=kube, cloud=cloud)
+    made = Made.seen(kube=kube, cloud=cloud, ordered=())
     assert made.left(kube=kube, cloud=cloud, files={"loop1": "/disks/1.img"}) == ""
 
 
-def test_a_loop_device_of_no_disk_is_left_behind() -> None:
-    """The kernel holds a file that the cloud knows nothing of any more."""
-    made = Made.seen(kube=ListedKube(), cloud=StatedCloud())
-    files = {"loop3": "/disks/abc.img (deleted)", "loop4": "/somebody/else.img"}
+def test_a_loop_device_of_a_disk_that_is_gone_is_left_behind() -> None:
+    """The kernel holds a file that the cloud knows nothing of any more; others' are theirs."""
+    made = Made.seen(kube=ListedKube(), cloud=StatedCloud(), ordered=["d-abc"])
+    files = {
+        "loop3": "/disks/abc.img (deleted)", "loop4": "/somebody/else.img",
+        "loop5": "/disks/anothercloud.img",
+    }  # fmt: skip
     assert made.left(kube=ListedKube(), cloud=StatedCloud(), files=files) == (
-        "loop devices: loop3 of d-abc"
+        "loop devices: loop3 over /disks/abc.img (deleted)"
     )
+
+
+def test_a_class_of_a_scenario_s_own_is_left_behind() -> None:
+    """It has the name of the namespace before its own; that of a longer namespace has not."""
+    classes = [{"metadata": {"name": name}} for name in ("mine-class", "mineral-class", "e2e-wait")]
+    made = Made.seen(kube=ListedKube(), cloud=StatedCloud(), ordered=())
+    left = made.left(kube=ListedKube(storageclass=classes), cloud=StatedCloud(), files={})
+    assert left == "classes: mine-class"
+
+
+def test_what_a_node_has_of_a_volume_is_left_behind() -> None:
+    """By the name of the volume, the serial of the disk, or the hash of its id, as kubelet has it."""
+    kube = ListedKube(
+        pv=[volume("pv-1", namespace="mine", disk="d-1")], nodes=[{"metadata": {"name": "a"}}]
+    )
+    machines = UsedMachines()
+    made = Made.seen(kube=kube, cloud=StatedCloud(), ordered=["d-2"])
+    assert made.left_on_nodes(kube=kube, machines=machines) == "a: virtio-abc"
+    hashes = {hashlib.sha256(one).hexdigest() for one in (b"d-1", b"d-2")}
+    assert set(machines.words) == {"pv-1", "1", "2", *hashes}
+
+
+def test_a_node_is_not_asked_about_nothing() -> None:
+    """A search for no word would find every line."""
+    made = Made.seen(kube=ListedKube(), cloud=StatedCloud(), ordered=())
+    kube = ListedKube(nodes=[{"metadata": {"name": "a"}}])
+    assert made.left_on_nodes(kube=kube, machines=UsedMachines()) == ""
+
+
+class ChangedKube(ListedKube):
+    """A cluster that remembers how it was changed."""
+
+    def __init__(self, **objects: Sequence[Object]) -> None:
+        super().__init__(**objects)
+        self.changes: list[str] = []
+        self.applied: list[Object] = []
+
+    def attempt(
+        self, *arguments: str, text: str | None = None, timeout_s: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """Of a command, all but what it changes."""
+        self.changes.append(" ".join(arguments[:3]))
+        return subprocess.CompletedProcess(arguments, 0, "", "")
+
+    def apply(self, *objects: Object) -> None:
+        """Remember them."""
+        self.applied += objects
+
+
+def test_what_is_left_is_taken_away() -> None:
+    """A volume is let go with its disk, and a disk that has none is given one to go with."""
+    content = {"metadata": {"name": "c-1"}, "spec": {"volumeSnapshotRef": {"namespace": "mine"}}}
+    kube = ChangedKube(
+        pv=[
+            volume("pv-1", namespace="mine", disk="d-1"),
+            volume("x", namespace="else", disk="d-x"),
+        ],
+        volumesnapshotcontent=[content],
+        storageclass=[{"metadata": {"name": "mine-class"}}],
+    )
+    cloud = StatedCloud(disks=[disk("d-1"), disk("d-2"), disk("d-x", namespace="else")])
+    Made.seen(kube=kube, cloud=cloud, ordered=()).take_away(kube=kube, cloud=cloud)
+    assert kube.changes == [
+        "patch pv pv-1", "delete volumesnapshotcontent c-1", "delete storageclass mine-class",
+    ]  # fmt: skip
+    (made,) = kube.applied
+    assert made["spec"]["csi"]["volumeHandle"] == "d-2"
+    assert made["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
+    assert made["spec"]["claimRef"]["namespace"] == "mine"
 
 
 def test_a_cluster_s_loop_devices_are_known_by_their_owners() -> None:
