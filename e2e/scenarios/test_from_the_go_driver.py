@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import pytest
 
 from e2e.support.cloud import MockCloud
-from e2e.support.data import SUM, WRITE, disk_of
+from e2e.support.data import SUM, WRITE, check_kept, disk_of
 from e2e.support.disks import CloudDisks, in_use
 from e2e.support.kube import Kube, Object
 from e2e.support.load import ticking, written
@@ -26,13 +27,18 @@ STANDARD_ZONE = "topology.kubernetes.io/zone"
 
 
 def as_that_driver_wrote_it(
-    name: str, *, disk: str, namespace: str, claim_name: str, zone_key: str, zone: str
+    name: str, *, disk: str, of: str, namespace: str, zone_key: str, zone: str
 ) -> Object:
-    """A PersistentVolume with the attributes and the placement that the Go driver gave it."""
+    """A PersistentVolume with the attributes and the placement that the Go driver gave it.
+
+    Args:
+        of: the name of its class.
+        namespace: of its claim, `data`.
+    """
     attributes = {
         "type": "cloud_essd", "performanceLevel": "PL0", "fstype": "ext4",
         "regionId": "cn-hangzhou", "readOnly": "false", "csi.storage.k8s.io/pv/name": name,
-        "csi.storage.k8s.io/pvc/name": claim_name, "csi.storage.k8s.io/pvc/namespace": namespace,
+        "csi.storage.k8s.io/pvc/name": "data", "csi.storage.k8s.io/pvc/namespace": namespace,
         "storage.kubernetes.io/csiProvisionerIdentity": f"1716000000000-1234-{DRIVER}",
         "volumeSizeAutoAvailable": "true", "something.that/only-it-knew": "1",
     }  # fmt: skip
@@ -48,8 +54,8 @@ def as_that_driver_wrote_it(
         },
         "spec": {
             "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
-            "storageClassName": "e2e-wait", "persistentVolumeReclaimPolicy": "Delete",
-            "claimRef": {"namespace": namespace, "name": claim_name},
+            "storageClassName": of, "persistentVolumeReclaimPolicy": "Delete",
+            "claimRef": {"namespace": namespace, "name": "data"},
             "csi": {
                 "driver": DRIVER, "volumeHandle": disk, "fsType": "ext4",
                 "volumeAttributes": attributes,
@@ -59,38 +65,54 @@ def as_that_driver_wrote_it(
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("zone_key", [PRIVATE_ZONE, STANDARD_ZONE])
-def test_its_volumes_are_served(
-    kube: Kube, cloud: MockCloud, cloud_disk: CloudDisks, zones: Zones, zone_key: str
-) -> None:
-    """A volume of either generation of topology keys is attached, mounted, and deleted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """A volume that the Go driver has left, which the claim `data` has now.
+
+    Attributes:
+        wrote: what a pod has written to it, by its checksum.
+    """
+
+    name: str
+    disk: str
+    wrote: str
+
+
+def left_by_that_driver(kube: Kube, *, of: str, zone_key: str, zone: str) -> Left:
+    """Let a disk with data be one that the Go driver made, and claim its volume."""
     kube.apply(
-        claim("first", of="e2e-retain"), pod("writer", claims={"first": "/data"}, zone=zones.two)
-    )
+        claim("first", of="e2e-retain"), pod("writer", claims={"first": "/data"}, zone=zone)
+    )  # fmt: skip
     kube.wait_running("writer")
     wrote, disk = kube.sh("writer", WRITE), disk_of(kube, "first")
     old = kube.get("pvc", "first")["spec"]["volumeName"]
     kube.delete("pod", "writer")
     kube.delete("pvc", "first")
     kube.delete("pv", old)
-    name = f"d-from-the-go-driver-{'private' if zone_key == PRIVATE_ZONE else 'standard'}"
-    kube.apply(
-        as_that_driver_wrote_it(
-            name, disk=disk, namespace=kube.namespace, claim_name="data", zone_key=zone_key,
-            zone=zones.two,
-        ),
-        claim("data", of="e2e-wait", volume=name),
-        pod("reader", claims={"data": "/data"}),
-    )  # fmt: skip
+    name = f"d-from-the-go-driver-{disk.removeprefix('d-')}"
+    volume = as_that_driver_wrote_it(
+        name, disk=disk, of=of, namespace=kube.namespace, zone_key=zone_key, zone=zone
+    )
+    kube.apply(volume, claim("data", of=of, volume=name))
+    return Left(name=name, disk=disk, wrote=wrote)
+
+
+@pytest.mark.parametrize("zone_key", [PRIVATE_ZONE, STANDARD_ZONE])
+def test_its_volumes_are_served(
+    kube: Kube, cloud: MockCloud, cloud_disk: CloudDisks, zones: Zones, zone_key: str
+) -> None:
+    """A volume of either generation of topology keys is attached, mounted, and deleted."""
+    left = left_by_that_driver(kube, of="e2e-wait", zone_key=zone_key, zone=zones.two)
+    kube.apply(pod("reader", claims={"data": "/data"}))
     node = kube.wait_running("reader")["spec"]["nodeName"]
     assert node in (zones.first, zones.second)
-    assert kube.sh("reader", SUM) == wrote
-    assert disk_of(kube, "data") == disk
+    assert kube.sh("reader", SUM) == left.wrote
+    assert disk_of(kube, "data") == left.disk
     assert cloud_disk("data") == in_use(node)
     kube.delete("pod", "reader")
     kube.delete("pvc", "data")
-    kube.wait_gone("pv", name)
-    assert disk not in cloud.disks()
+    kube.wait_gone("pv", left.name)
+    assert left.disk not in cloud.disks()
 
 
 EVERY_PARAMETER = {
@@ -117,18 +139,22 @@ def as_its_users_wrote_it(name: str, *, zone_key: str, zone: str, binding: str) 
     }  # fmt: skip
 
 
+Classes: TypeAlias = Mapping[tuple[str, str], Object]
+
+
 @pytest.fixture
-def classes(kube: Kube, zones: Zones) -> Iterator[Mapping[str, Object]]:
-    """A class of each generation of topology keys, by that key; they go with the scenario."""
+def classes(kube: Kube, zones: Zones) -> Iterator[Classes]:
+    """A class by the topology key of its generation and by its zone; they go with the scenario."""
     made = {
-        PRIVATE_ZONE: as_its_users_wrote_it(
-            f"{kube.namespace}-private", zone_key=PRIVATE_ZONE, zone=zones.one, binding="Immediate"
-        ),
-        STANDARD_ZONE: as_its_users_wrote_it(
-            f"{kube.namespace}-standard", zone_key=STANDARD_ZONE, zone=zones.one,
-            binding="WaitForFirstConsumer",
-        ),
-    }  # fmt: skip
+        (key, zone): as_its_users_wrote_it(
+            f"{kube.namespace}-{word}-{zone}", zone_key=key, zone=zone, binding=binding
+        )
+        for key, word, binding in (
+            (PRIVATE_ZONE, "private", "Immediate"),
+            (STANDARD_ZONE, "standard", "WaitForFirstConsumer"),
+        )
+        for zone in (zones.one, zones.two)
+    }
     yield made
     kube.delete("storageclass", *(one["metadata"]["name"] for one in made.values()))
 
@@ -136,14 +162,15 @@ def classes(kube: Kube, zones: Zones) -> Iterator[Mapping[str, Object]]:
 @pytest.mark.parametrize("zone_key", [PRIVATE_ZONE, STANDARD_ZONE])
 def test_its_classes_are_served(
     kube: Kube, zones: Zones, orders: Callable[[], Orders], cloud_disk: CloudDisks, *,
-    classes: Mapping[str, Object], zone_key: str,
+    classes: Classes, zone_key: str,
 ) -> None:  # fmt: skip
     """Each parameter is understood, those that the cloud knows come to it, and the zone counts."""
-    of = classes[zone_key]
-    kube.apply(
-        of, claim("data", of=of["metadata"]["name"]), pod("worker", claims={"data": "/data"})
-    )
-    assert kube.wait_running("worker")["spec"]["nodeName"] == zones.third
+    of = classes[zone_key, zones.one]
+    worker = pod("worker", claims={"data": "/data"})
+    kube.apply(of, claim("data", of=of["metadata"]["name"]), worker)
+    kube.wait_running("worker")
+    check_kept(kube, "worker", again=worker)
+    assert kube.node_of("worker") == zones.third
     assert cloud_disk("data") == in_use(zones.third, size_gib=20)
     (order,) = orders().of_disk(disk_of(kube, "data"))
     asked = {key: order[key] for key in ("DiskCategory", "Size", "ZoneId", *SENT)}
@@ -162,9 +189,9 @@ TAGGED = {
 """What the cloud is told of the class."""
 
 
-def as_its_attacher_left_it(*, volume: str, disk: str, node: str, instance: str) -> Object:
+def as_its_attacher_left_it(left: Left, *, node: str, instance: str) -> Object:
     """A VolumeAttachment that the Go driver's attacher has served; the status comes apart."""
-    name = hashlib.sha256(f"{disk}{DRIVER}{node}".encode()).hexdigest()
+    name = hashlib.sha256(f"{left.disk}{DRIVER}{node}".encode()).hexdigest()
     return {
         "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment",
         "metadata": {
@@ -173,7 +200,7 @@ def as_its_attacher_left_it(*, volume: str, disk: str, node: str, instance: str)
             "finalizers": [f"external-attacher/{DRIVER.replace('.', '-')}"],
         },
         "spec": {
-            "attacher": DRIVER, "nodeName": node, "source": {"persistentVolumeName": volume},
+            "attacher": DRIVER, "nodeName": node, "source": {"persistentVolumeName": left.name},
         },
     }  # fmt: skip
 
@@ -209,52 +236,53 @@ def no_driver(driver: Kube) -> Iterator[None]:
         driver.run("scale", "deployment/diskcsi-controller", "--replicas=2")
 
 
+def wait_written(kube: Kube, name: str) -> None:
+    """Return when a pod that writes without end has gone on; no write has ever failed."""
+    lines = written(kube, name, "/data").lines
+    wait_for(lambda: written(kube, name, "/data").lines > lines + 20, what=f"{name} goes on")
+    assert written(kube, name, "/data").errors == ""
+
+
 @pytest.mark.disruptive
 def test_pods_run_on_while_the_driver_is_swapped(
     kube: Kube, cloud: MockCloud, cloud_disk: CloudDisks, driver: Kube, zones: Zones, *,
-    classes: Mapping[str, Object],
+    classes: Classes,
 ) -> None:  # fmt: skip
-    """With no driver at all a pod writes on; the next one serves what the Go driver has left.
+    """With no driver at all a pod writes on, whose class, volume and attachment are the Go driver's.
 
     By the attachment that was there before another pod gets the volume, and at last it is detached;
     and a claim of an old class, which waited, is bound.
     """
-    kube.apply(
-        claim("data", of="e2e-wait"),
-        pod("writer", claims={"data": "/data"}, script=ticking("/data"), zone=zones.two),
+    old, class_ = classes[PRIVATE_ZONE, zones.two], classes[PRIVATE_ZONE, zones.one]
+    kube.apply(old)
+    left = left_by_that_driver(
+        kube, of=old["metadata"]["name"], zone_key=PRIVATE_ZONE, zone=zones.two
     )
+    kube.apply(pod("writer", claims={"data": "/data"}, script=ticking("/data"), zone=zones.two))
     node = kube.wait_running("writer")["spec"]["nodeName"]
-    wrote, disk = kube.sh("writer", WRITE), disk_of(kube, "data")
-    (instance,) = cloud.disks()[disk]["attached_to"]
-    theirs = as_its_attacher_left_it(
-        volume=kube.get("pvc", "data")["spec"]["volumeName"], disk=disk, node=node,
-        instance=instance,
-    )  # fmt: skip
-    ours, class_ = theirs["metadata"]["name"], classes[PRIVATE_ZONE]
+    (instance,) = cloud.disks()[left.disk]["attached_to"]
+    metadata = {"serialNumber": left.disk.removeprefix("d-")}
     with no_driver(driver):
-        metadata = {"serialNumber": disk.removeprefix("d-")}
-        found = replace_attachment(kube, theirs, metadata)
+        wanted = as_its_attacher_left_it(left, node=node, instance=instance)
+        theirs = replace_attachment(kube, wanted, metadata)
         kube.apply(
             class_, claim("new", of=class_["metadata"]["name"]), pod("new", claims={"new": "/data"})
         )
-        lines = written(kube, "writer", "/data").lines
-        wait_for(
-            lambda: written(kube, "writer", "/data").lines > lines + 20, what="the writer goes on"
-        )
+        wait_written(kube, "writer")
     kube.wait_running("new")
     kube.apply(pod("beside", claims={"data": "/data"}, node=node))
     kube.wait_running("beside")
-    assert written(kube, "writer", "/data").errors == ""
-    attachment = kube.get("volumeattachment", ours)
-    assert attachment["metadata"]["uid"] == found["metadata"]["uid"]
-    assert attachment["status"] == {"attached": True, "attachmentMetadata": metadata}
+    wait_written(kube, "writer")
+    served = kube.get("volumeattachment", theirs["metadata"]["name"])
+    assert served["metadata"]["uid"] == theirs["metadata"]["uid"]
+    assert served["status"] == {"attached": True, "attachmentMetadata": metadata}
     kube.delete("pod", "writer", "beside")
-    kube.wait_gone("volumeattachment", ours)
-    assert cloud.disks()[disk]["attached_to"] == []
+    kube.wait_gone("volumeattachment", theirs["metadata"]["name"])
+    assert cloud.disks()[left.disk]["attached_to"] == []
     other = zones.second if node == zones.first else zones.first
     kube.apply(pod("next", claims={"data": "/data"}, node=other))
     kube.wait_running("next")
-    assert kube.sh("next", SUM) == wrote
+    assert kube.sh("next", SUM) == left.wrote
     assert cloud_disk("data") == in_use(other)
     assert cloud_disk("new") == in_use(kube.node_of("new"), size_gib=20)
     driver.run("rollout", "status", "daemonset/diskcsi-node", "--timeout=180s", timeout_s=200)

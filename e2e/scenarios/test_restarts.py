@@ -9,7 +9,7 @@ import pytest
 
 from e2e.cluster.place import NAMESPACE, Place
 from e2e.support import crowd
-from e2e.support.data import SUM, WRITE
+from e2e.support.data import SUM, WRITE, check_kept
 from e2e.support.disks import CloudDisks, in_use
 from e2e.support.kube import Kube
 from e2e.support.load import ticking, written
@@ -98,7 +98,7 @@ def test_writing_goes_on_while_a_part_of_the_node_restarts(
 def test_a_wiped_registration_directory_is_mended(
     kube: Kube, machines: Machines, zones: Zones, cloud_disk: CloudDisks
 ) -> None:
-    """The plug-in registers itself again, and the next pod gets its volume."""
+    """The plug-in registers itself again, and the next pods get their volume."""
     machines.run(
         zones.first, "sh", "-c",
         "rm -rf /var/lib/kubelet/plugins_registry && systemctl restart kubelet",
@@ -109,10 +109,10 @@ def test_a_wiped_registration_directory_is_mended(
         ).strip(),
         what="the registration socket is back",
     )  # fmt: skip
-    kube.apply(
-        claim("data", of="e2e-wait"), pod("next", claims={"data": "/data"}, node=zones.first)
-    )
+    next_pod = pod("next", claims={"data": "/data"}, node=zones.first)
+    kube.apply(claim("data", of="e2e-wait"), next_pod)
     kube.wait_running("next")
+    check_kept(kube, "next", again=next_pod)
     assert cloud_disk("data") == in_use(zones.first)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from e2e.support.cloud import MockCloud
-from e2e.support.data import SUM, WRITE, disk_of
+from e2e.support.data import SUM, WRITE, check_kept, disk_of
 from e2e.support.disks import CloudDisks, in_use
 from e2e.support.kube import Kube
 from e2e.support.machines import Zones
@@ -76,9 +76,12 @@ def test_with_its_zone_closed_a_pod_waits(kube: Kube, cloud_disk: CloudDisks, zo
 def test_a_class_with_a_zone_makes_its_disks_there(
     kube: Kube, cloud: MockCloud, cloud_disk: CloudDisks, zones: Zones, class_of_zone: str
 ) -> None:
-    """`zoneId` decides where a disk is made, and the pod follows."""
-    kube.apply(claim("data", of=class_of_zone), pod("worker", claims={"data": "/data"}))
-    assert kube.wait_running("worker")["spec"]["nodeName"] == zones.third
+    """`zoneId` decides where a disk is made, and each pod follows its data."""
+    worker = pod("worker", claims={"data": "/data"})
+    kube.apply(claim("data", of=class_of_zone), worker)
+    kube.wait_running("worker")
+    check_kept(kube, "worker", again=worker)
+    assert kube.node_of("worker") == zones.third
     assert cloud_disk("data") == in_use(zones.third)
     assert cloud.disks()[disk_of(kube, "data")]["zone"] == zones.one
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from e2e.support.kube import Kube
+from e2e.support.kube import Kube, Object
 
 WRITE: Final = (
     "dd if=/dev/urandom of=/data/file bs=1M count=8 conv=fsync 2>/dev/null; sha256sum /data/file"
@@ -62,3 +62,17 @@ def volume_of(kube: Kube, claim_name: str) -> str:
 def disk_of(kube: Kube, claim_name: str) -> str:
     """The id of a claim's disk."""
     return str(kube.get("pv", volume_of(kube, claim_name))["spec"]["csi"]["volumeHandle"])
+
+
+def check_kept(kube: Kube, pod_name: str, *, again: Object | None = None) -> None:
+    """Write a file in a pod, and see that the next pod on the volume finds it.
+
+    Args:
+        again: the pod to make anew; None: its owner makes it.
+    """
+    wrote = kube.sh(pod_name, WRITE)
+    kube.delete("pod", pod_name)
+    if again is not None:
+        kube.apply(again)
+    kube.wait_running(pod_name)
+    assert kube.sh(pod_name, SUM) == wrote
