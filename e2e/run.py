@@ -7,6 +7,7 @@ side by side, since they mostly wait, and at last the others, one by one.
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ SIDE_BY_SIDE: Final = 6
 """Scenarios at once: on two cores more of them only wait for each other."""
 
 NONE_CHOSEN: Final = int(pytest.ExitCode.NO_TESTS_COLLECTED)
+INTERRUPTED: Final = int(pytest.ExitCode.INTERRUPTED)
 USAGE_ERROR: Final = int(pytest.ExitCode.USAGE_ERROR)
 
 SCENARIOS: Final = str(Path(__file__).parent / "scenarios")
@@ -46,6 +48,8 @@ def main(arguments: list[str]) -> int:
         began_s = time.monotonic()
         ends.append(_part(place, name, [*chosen, *arguments]))
         print(f"{name}: {time.monotonic() - began_s:.0f} s", flush=True)
+        if ends[-1] == INTERRUPTED:
+            break
     if all(end == NONE_CHOSEN for end in ends):
         print("no scenario has these words", file=sys.stderr)
         return NONE_CHOSEN
@@ -60,9 +64,19 @@ def _part(place: Place, name: str, arguments: list[str]) -> int:
         f"--override-ini=cache_dir={place.work / 'pytest'}",
         "--override-ini=faulthandler_timeout=0",
     ]  # fmt: skip
-    return subprocess.run(
-        [*command, *arguments], cwd=ROOT, check=False, env=place.environment()
-    ).returncode
+    # a child would inherit that a signal is ignored; a handler ends with the start of its program
+    before = signal.signal(signal.SIGINT, _leave_to_pytest)
+    try:
+        return subprocess.run(
+            [*command, *arguments], cwd=ROOT, check=False, env=place.environment()
+        ).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _leave_to_pytest(*_: object) -> None:
+    """Let pytest, which the terminal tells as well, end what its scenarios have begun."""
+    print("\npytest ends what it has begun; another interrupt cuts that off", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def ensure(place: Place, shell: Shell) -> str:
     """See that a daemon answers; the words tell which.
 
     Raises:
-        CommandFailed: none answers, or the user's can't start containers here.
+        CommandFailed: none answers.
     """
     if place.own_docker:
         if os.geteuid() != 0:
@@ -72,14 +72,15 @@ def has_containers(place: Place) -> bool:
 
 
 def stop(place: Place, shell: Shell) -> None:
-    """End a daemon of our own, if one runs; what it has built stays in the cache.
+    """End a daemon of our own, if one runs, and undo its mounts; what it has built stays in the cache.
 
     Raises:
         CommandFailed: it doesn't end.
     """
-    if not place.own_docker or (pid := place.docker_pid()) is None:
+    if not place.own_docker:
         return
-    os.kill(pid, signal.SIGTERM)
+    if (pid := place.docker_pid()) is not None:
+        os.kill(pid, signal.SIGTERM)
     deadline_s = time.monotonic() + STOP_S
     while place.docker_pid() is not None:
         if time.monotonic() > deadline_s:

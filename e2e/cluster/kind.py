@@ -33,7 +33,7 @@ file."""
 UP_S: Final = 180
 """For the nodes of a cluster that is there: seconds, and a minute where they had to be started."""
 
-NODES_READY: Final = ("wait", "node", "--all", "--for=condition=Ready", "--timeout=20s")
+NODES_READY: Final = ("wait", "--for=condition=Ready", "--timeout=20s")
 
 PULL_S: Final = 300
 """For a published node image of several hundred megabytes."""
@@ -124,8 +124,10 @@ class Kind:
 
     def _wait_ready(self) -> None:
         kubectl = self._programs.find("kubectl")
+        # by name: one whose making was cut off before it joined is no Node yet
+        nodes = [f"node/{name}" for name in self.nodes()]
         deadline_s = time.monotonic() + UP_S
-        while not self._shell.holds(kubectl, *NODES_READY):
+        while not self._shell.holds(kubectl, *NODES_READY, *nodes):
             if time.monotonic() > deadline_s:
                 raise CommandFailed(f"not all of its nodes are ready after {UP_S} s")
             time.sleep(1)

@@ -103,24 +103,30 @@ def here() -> Place:
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     cache = Path(os.environ.get("DISKCSI_CACHE") or Path(caches, "diskcsi"))
     work = ROOT / "build" / "e2e"
-    _make(work)
-    _make(cache)
+    _make(work, ours=ROOT / "build")
+    _make(cache, ours=cache)
     asked = os.environ.get("E2E_DOCKERD", "") == "own"
     place = Place(cache=cache.resolve(), work=work, own_docker=asked)
     return place if asked else replace(place, own_docker=place.docker_pid() is not None)
 
 
-def _make(directory: Path) -> None:
+def _make(directory: Path, *, ours: Path) -> None:
+    """Make it; `ours` is the outermost directory that nobody else has anything in."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except PermissionError as error:
-        raise CommandFailed(_not_yours(directory)) from error
+        raise CommandFailed(_not_yours(directory, ours)) from error
     if not os.access(directory, os.W_OK):
-        raise CommandFailed(_not_yours(directory))
+        raise CommandFailed(_not_yours(directory, ours))
 
 
-def _not_yours(directory: Path) -> str:
+def _not_yours(directory: Path, ours: Path) -> str:
+    if not ours.exists():
+        return (
+            f"you may not make {directory}; name another directory for what is built, which may be"
+            " made or is yours, by DISKCSI_CACHE"
+        )
     return (
         f"you may not write to {directory}: an earlier command, as make with sudo, has made it as"
-        " another user. Take it over: sudo chown -R $USER " + str(directory.parent)
+        f" another user. Take it over: sudo chown -R $USER {ours}"
     )

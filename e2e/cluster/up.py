@@ -85,6 +85,7 @@ class Cluster:
         if self._place.own_docker:
             network.remove_rules(self._shell)
             if not docker.has_containers(self._place):
+                docker.stop(self._place, self._shell)  # one that was killed has left its mounts
                 print("nothing runs")
                 return
         with self._steps.step("docker"):

@@ -214,8 +214,29 @@ def test_a_daemon_of_our_own_is_known_by_its_configuration(tmp_path: Path, ours:
 def test_a_directory_of_another_user_is_told_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one that a command with sudo has made."""
-    monkeypatch.setenv("DISKCSI_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # noqa: ARG005 - root may always
-    with pytest.raises(CommandFailed, match=r"you may not write to .*: sudo chown -R"):
+    """As one that a command with sudo has made: it alone is to be taken over."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("DISKCSI_CACHE", str(cache))
+    monkeypatch.setattr(os, "access", lambda path, mode: path != cache)  # noqa: ARG005 - root may
+    with pytest.raises(
+        CommandFailed, match=rf"you may not write to .*: sudo chown -R \$USER {cache}$"
+    ):
         here()
+
+
+def test_a_directory_that_can_not_be_made_is_told_with_another_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it would be in is the system's, or somebody else's: nobody is to take that over."""
+    monkeypatch.setenv("DISKCSI_CACHE", str(tmp_path / "cache"))
+    make = Path.mkdir
+
+    def refused(path: Path, *args: object, **options: object) -> None:
+        if path.is_relative_to(tmp_path):
+            raise PermissionError
+        make(path, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(CommandFailed, match=r"you may not make .* by DISKCSI_CACHE") as refusal:
+        here()
+    assert "chown" not in str(refusal.value)

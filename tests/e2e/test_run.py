@@ -1,0 +1,72 @@
+"""A run of scenarios: how it ends when somebody interrupts it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster.place import ROOT
+from e2e.run import INTERRUPTED
+
+SCENARIO = """
+import os
+
+import pytest
+
+
+@pytest.fixture
+def node():
+    yield
+    with open("{directory}/told", "a") as told:
+        told.write("the node is up again\\n")
+
+
+def test_a_node_is_lost(node):
+    with open("{directory}/told", "a") as told:
+        told.write("{name}\\n")
+    open("{directory}/under-way", "w").close()
+    open("{directory}/go-on").close()
+"""
+"""It waits until somebody interrupts it, and its fixture has something to put right."""
+
+RUN = """
+import signal, sys
+from pathlib import Path
+
+from e2e import run
+from e2e.cluster.place import Place
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+directory = Path("{directory}")
+run.here = lambda: Place(cache=directory, work=directory, own_docker=False)
+run.PARTS = {{name: (str(directory / f"test_{{name}}.py"),) for name in ("first", "second")}}
+sys.exit(run.main([]))
+"""
+"""A run with parts of its own; whoever started the tests may have had it ignore the signal."""
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """The scenarios of two parts, and the pipes by which they wait."""
+    for name in ("first", "second"):
+        text = SCENARIO.format(directory=tmp_path, name=name)
+        (tmp_path / f"test_{name}.py").write_text(text)
+    for pipe in ("under-way", "go-on"):
+        os.mkfifo(tmp_path / pipe)
+    return tmp_path
+
+
+def test_an_interrupted_run_lets_the_scenario_put_right_what_it_changed(directory: Path) -> None:
+    """The terminal tells both, and the run only waits for pytest; the parts to come do not begin."""
+    command = [sys.executable, "-c", RUN.format(directory=directory)]
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as run:
+        (directory / "under-way").read_text()  # until it is
+        os.killpg(run.pid, signal.SIGINT)
+        end = run.wait(timeout=60)
+    assert end == INTERRUPTED
+    assert (directory / "told").read_text() == "first\nthe node is up again\n"
