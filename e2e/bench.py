@@ -22,6 +22,7 @@ from typing import Final, TypeAlias
 
 from benchmarks.figures import Figure, table, write
 from e2e.cluster.charts import CHARTS, HERE, MOCK_NAMESPACE
+from e2e.cluster.lock import alone
 from e2e.cluster.place import NAMESPACE, ROOT, Place, here
 from e2e.cluster.shell import CommandFailed
 from e2e.floor import NAME as FLOOR
@@ -252,7 +253,9 @@ def _say(what: str) -> None:
 
 def main() -> int:
     """Measure, print and write; 1 where a promise is missed."""
-    figures = Bench(place=here()).figures()
+    place = here()
+    with alone(place):
+        figures = Bench(place=place).figures()
     print(table(figures))
     write(figures, Path(RESULT))
     print(f"written to {RESULT.relative_to(ROOT)}", file=sys.stderr)

@@ -18,7 +18,9 @@ from typing import Final, TypeAlias
 
 import click
 
+from e2e.cluster.lock import alone
 from e2e.cluster.place import CLUSTER, Place, here
+from e2e.cluster.shell import CommandFailed
 from e2e.support import crowd
 from e2e.support.cloud import MockCloud
 from e2e.support.counts import Counts, changed, counts
@@ -192,9 +194,14 @@ def _say(what: str) -> None:
 @click.option("--break", "broken", is_flag=True, help="Delete the cluster amid one crowd instead.")
 def main(*, times: int, pods: int, broken: bool) -> None:
     """Run crowds, print what there is before and after each; 1 where something is left."""
-    crowds = Crowds(place=here(), size=pods)
-    sys.exit(0 if (crowds.broken() if broken else crowds.in_a_row(times)) else 1)
+    place = here()
+    with alone(place):
+        crowds = Crowds(place=place, size=pods)
+        sys.exit(0 if (crowds.broken() if broken else crowds.in_a_row(times)) else 1)
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m e2e.crowds")
+    try:
+        main(prog_name="python -m e2e.crowds")
+    except CommandFailed as error:
+        sys.exit(f"\n{error}")

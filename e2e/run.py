@@ -16,7 +16,9 @@ from typing import Final
 
 import pytest
 
+from e2e.cluster.lock import alone
 from e2e.cluster.place import ROOT, Place, here
+from e2e.cluster.shell import CommandFailed
 
 TIMEOUT_S: Final = 900
 """For one scenario; each wait in it has a limit of its own, which tells more."""
@@ -38,11 +40,24 @@ PARTS: Final = {
 
 
 def main(arguments: list[str]) -> int:
-    """0 if all chosen scenarios passed; `build/e2e/report-PART.xml` tells of each."""
+    """0 if all chosen scenarios passed; `build/e2e/report-PART.xml` tells of each.
+
+    Raises:
+        CommandFailed: another command is at work on the cluster.
+    """
     if marks := [one for one in arguments if re.match("-m|--markexpr", one)]:
         print(f"{marks[0]} chooses the parts of a run; choose scenarios by -k", file=sys.stderr)
         return USAGE_ERROR
     place = here()
+    with alone(place):
+        ends = _parts(place, arguments)
+    if all(end == NONE_CHOSEN for end in ends):
+        print("no scenario has these words", file=sys.stderr)
+        return NONE_CHOSEN
+    return next((end for end in ends if end not in (0, NONE_CHOSEN)), 0)
+
+
+def _parts(place: Place, arguments: list[str]) -> list[int]:
     ends: list[int] = []
     for name, chosen in PARTS.items():
         began_s = time.monotonic()
@@ -50,10 +65,7 @@ def main(arguments: list[str]) -> int:
         print(f"{name}: {time.monotonic() - began_s:.0f} s", flush=True)
         if ends[-1] == INTERRUPTED:
             break
-    if all(end == NONE_CHOSEN for end in ends):
-        print("no scenario has these words", file=sys.stderr)
-        return NONE_CHOSEN
-    return next((end for end in ends if end not in (0, NONE_CHOSEN)), 0)
+    return ends
 
 
 def _part(place: Place, name: str, arguments: list[str]) -> int:
@@ -80,4 +92,7 @@ def _leave_to_pytest(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except CommandFailed as error:
+        sys.exit(f"\n{error}")

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from e2e.cluster.lock import alone
 from e2e.cluster.place import here
 from e2e.cluster.shell import CommandFailed
 from e2e.cluster.up import Cluster
@@ -23,7 +24,9 @@ def main() -> None:
 @main.command()
 def up() -> None:
     """Make the cluster, or bring one that is there up to date."""
-    Cluster(place=here()).up()
+    place = here()
+    with alone(place):
+        Cluster(place=place).up()
 
 
 @main.command()
@@ -41,7 +44,9 @@ def programs(modules: tuple[str, ...]) -> None:
 @main.command()
 def down() -> None:
     """Take it away: containers, network, devices and a docker daemon of our own."""
-    Cluster(place=here()).down()
+    place = here()
+    with alone(place):
+        Cluster(place=place).down()
 
 
 if __name__ == "__main__":
