@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from e2e.cluster import modules, node_image
+from e2e.cluster import leftovers, modules, node_image
 from e2e.cluster.modules import Programs
 from e2e.cluster.place import CLUSTER, NETWORK, Place
 from e2e.cluster.shell import CommandFailed, Shell
@@ -106,16 +106,19 @@ class Kind:
         """Use a cluster that is there: another working copy may have made it, before a reboot.
 
         Raises:
-            CommandFailed: its nodes don't come up; it may never have been made to its end.
+            CommandFailed: its nodes don't come up, it may never have been made to its end; or
+                scenarios have left something in it.
         """
         try:
             for node in self.nodes():
+                self._shell.holds("docker", "unpause", node)  # one that a scenario has frozen
                 self._shell.run("docker", "start", node)  # one that runs is fine
             self._shell.run(
                 self._program, "export", "kubeconfig", "--name", CLUSTER,
                 "--kubeconfig", self._place.kubeconfig,
             )  # fmt: skip
             self._wait_ready()
+            leftovers.refuse(self._shell, self._programs.find("kubectl"))
         except CommandFailed as error:
             raise CommandFailed(
                 f"the cluster that is there can't be used: {error}\nIf it is of no worth, run"
