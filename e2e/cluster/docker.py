@@ -37,6 +37,9 @@ PACKAGES: Final = {
 }
 """What a daemon of our own and the node image need, by Debian package."""
 
+PROCESSES: Final = Path("/proc")
+MOUNTS: Final = PROCESSES / "self" / "mounts"
+
 KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 """Of the package `debian-archive-keyring`: by it debootstrap checks what a mirror tells."""
 
@@ -45,7 +48,7 @@ def ensure(place: Place, shell: Shell) -> str:
     """See that a daemon answers; the words tell which.
 
     Raises:
-        CommandFailed: none answers.
+        CommandFailed: none answers, or one of our own can't be started.
     """
     if place.own_docker:
         if os.geteuid() != 0:
@@ -55,6 +58,12 @@ def ensure(place: Place, shell: Shell) -> str:
             )
         install_packages(shell)
         if not shell.holds("docker", "version"):
+            if other := living_elsewhere(place):
+                raise CommandFailed(
+                    f"another cache, {other}, has a docker daemon of our own that lives, and bridge,"
+                    f" rules and addresses are one a machine. Use that one, DISKCSI_CACHE={other},"
+                    " or take it away by `make e2e-down` with it"
+                )
             _start(place)
             _wait(place, shell)
         return f"our own, in {place.docker}"
@@ -69,6 +78,20 @@ def ensure(place: Place, shell: Shell) -> str:
 def has_containers(place: Place) -> bool:
     """Whether a daemon of our own lives, or would find containers again: a reboot ends it alone."""
     return place.docker_pid() is not None or any((place.docker / "data" / "containers").glob("*"))
+
+
+def living_elsewhere(place: Place) -> Path | None:
+    """Another cache whose daemon of our own lives."""
+    for process in PROCESSES.glob("[0-9]*/cmdline"):
+        try:
+            words = process.read_bytes().decode(errors="replace").split("\0")
+            config = Path(words[words.index("--config-file") + 1])
+            ours = ADDRESS_POOL in config.read_text()
+        except (OSError, ValueError):  # it has ended; it has no such word
+            continue
+        if ours and config != place.docker_config:
+            return config.parents[1]
+    return None
 
 
 def stop(place: Place, shell: Shell) -> None:
@@ -89,7 +112,7 @@ def stop(place: Place, shell: Shell) -> None:
                 f" {place.docker / 'dockerd.log'}. End it with `kill -9 {pid}`, then run this again"
             )
         time.sleep(0.2)
-    for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+    for line in reversed(MOUNTS.read_text().splitlines()):
         mounted = line.split(" ")[1]
         if mounted.startswith(f"{place.docker}/"):  # a namespace left open; its data, when killed
             shell.holds("umount", mounted)

@@ -83,7 +83,8 @@ class Cluster:
             CommandFailed: a step failed; the message tells which command, and its last words.
         """
         if self._place.own_docker:
-            network.remove_rules(self._shell)
+            if not docker.living_elsewhere(self._place):
+                network.remove_rules(self._shell)
             if not docker.has_containers(self._place):
                 docker.stop(self._place, self._shell)  # one that was killed has left its mounts
                 print("nothing runs")

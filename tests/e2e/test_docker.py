@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from e2e.cluster import docker, network
 from e2e.cluster.place import Place
 from e2e.cluster.shell import CommandFailed, Shell
+from e2e.cluster.up import Cluster
 
 IPTABLES = """#!/bin/sh
 rules={directory}/rules
@@ -91,3 +94,79 @@ def test_a_daemon_that_does_not_end_is_told_with_the_way_out(
     monkeypatch.setattr(docker, "STOP_S", 0)
     with pytest.raises(CommandFailed, match=f"kill -9 {deaf.docker_pid()}"):
         docker.stop(deaf, shell)
+
+
+def let_live(place: Place, processes: Path) -> None:
+    """Let the machine have the daemon of a cache among its processes."""
+    place.docker.mkdir(parents=True)
+    place.docker_config.write_text(json.dumps({"base": network.ADDRESS_POOL}))
+    (processes / "12").mkdir()
+    (processes / "12" / "cmdline").write_text(
+        "\0".join(["/usr/sbin/dockerd", "--config-file", str(place.docker_config), ""])
+    )
+
+
+@pytest.fixture
+def place(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A cache without a daemon, on that machine, which has one process that is none of ours."""
+    (tmp_path / "processes" / "11").mkdir(parents=True)
+    (tmp_path / "processes" / "11" / "cmdline").write_text("/usr/sbin/dockerd\0-H\0fd://\0")
+    monkeypatch.setattr(docker, "PROCESSES", tmp_path / "processes")
+    found = Place(cache=tmp_path / "cache", work=tmp_path, own_docker=True)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    network.ensure(shell)
+    return found
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Place:
+    """Another cache."""
+    return Place(cache=tmp_path / "other", work=tmp_path, own_docker=True)
+
+
+def test_no_daemon_starts_beside_that_of_another_cache(
+    place: Place, other: Place, shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They would have one bridge, and the same addresses on it."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(docker, "install_packages", lambda shell: None)  # noqa: ARG005 - as it is
+    (tmp_path / "docker").write_text("#!/bin/sh\nexit 1\n")  # none answers
+    let_live(other, tmp_path / "processes")
+    with pytest.raises(CommandFailed, match=f"another cache, {other.cache}, has"):
+        docker.ensure(place, shell)
+
+
+def test_the_rules_stay_while_the_daemon_of_another_cache_lives(
+    place: Place, other: Place, tmp_path: Path
+) -> None:
+    """They are its own."""
+    before = rules(tmp_path)
+    let_live(other, tmp_path / "processes")
+    Cluster(place=place).down()
+    assert rules(tmp_path) == before
+
+
+def test_the_rules_go_where_nothing_else_is_there(place: Place, tmp_path: Path) -> None:
+    """A making that was cut off may have made no more than these."""
+    Cluster(place=place).down()
+    assert rules(tmp_path) == [FOREIGN]
+
+
+def test_the_daemon_of_this_cache_is_not_another(place: Place, tmp_path: Path) -> None:
+    """Its rules go with it."""
+    let_live(place, tmp_path / "processes")
+    assert docker.living_elsewhere(place) is None
+
+
+def test_the_mounts_of_a_daemon_that_was_killed_go(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Those inside first, and no others, though no container is there any more."""
+    data = place.docker / "data"
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"overlay {data} x\ntmpfs {data}/inner x\ntmpfs {place.cache}/docker2 x\n")
+    monkeypatch.setattr(docker, "MOUNTS", mounts)
+    (tmp_path / "umount").write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/unmounted\n')
+    (tmp_path / "umount").chmod(0o755)
+    Cluster(place=place).down()
+    assert (tmp_path / "unmounted").read_text() == f"{data}/inner\n{data}\n"
