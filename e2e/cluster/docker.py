@@ -121,12 +121,18 @@ def stop(place: Place, shell: Shell) -> None:
 def tag_by_content(shell: Shell, image: str, *, prefix: str) -> str:
     """Another tag of an image, made of its id, so that nodes see that what changed is another one.
 
+    Those that were made of former ones are taken away: nodes have what they run themselves.
+
     Raises:
         CommandFailed: docker has no such image.
     """
     told = shell.run("docker", "image", "inspect", "--format", "{{.Id}}", image)
     tag = f"{prefix}-{told.strip().removeprefix('sha256:')[:12]}"
-    shell.run("docker", "tag", image, f"{image.rpartition(':')[0]}:{tag}")
+    name = image.rpartition(":")[0]
+    shell.run("docker", "tag", image, f"{name}:{tag}")
+    for former in shell.run("docker", "image", "ls", "--format", "{{.Tag}}", name).split():
+        if former.startswith(f"{prefix}-") and former != tag:
+            shell.holds("docker", "image", "rm", f"{name}:{former}")  # somebody may run it
     return tag
 
 

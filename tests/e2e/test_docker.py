@@ -170,3 +170,21 @@ def test_the_mounts_of_a_daemon_that_was_killed_go(
     (tmp_path / "umount").chmod(0o755)
     Cluster(place=place).down()
     assert (tmp_path / "unmounted").read_text() == f"{data}/inner\n{data}\n"
+
+
+TAGS = """#!/bin/sh
+case "$*" in
+*inspect*) echo sha256:0123456789abcdef;;
+"image ls"*) printf '1.0.0\\ne2e-0123456789ab\\ne2e-old\\nfloor-old\\n';;
+*) echo "$@" >> {directory}/told;;
+esac
+"""
+
+
+def test_former_tags_of_an_image_go_when_it_has_changed(tmp_path: Path, shell: Shell) -> None:
+    """Each change would leave an image with docker for ever; only those with our prefix go."""
+    (tmp_path / "docker").write_text(TAGS.format(directory=tmp_path))
+    assert docker.tag_by_content(shell, "diskcsi/x:1.0.0", prefix="e2e") == "e2e-0123456789ab"
+    assert (tmp_path / "told").read_text().splitlines() == [
+        "tag diskcsi/x:1.0.0 diskcsi/x:e2e-0123456789ab", "image rm diskcsi/x:e2e-old",
+    ]  # fmt: skip
