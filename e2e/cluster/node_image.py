@@ -23,8 +23,12 @@ from e2e.cluster.shell import CommandFailed, Shell
 FILES: Final = Path(__file__).parent / "node"
 IMAGES: Final = Path(__file__).parent / "images"
 
-REPOSITORY: Final = "diskcsi-e2e/node"
-"""Of the images that are made here."""
+OURS: Final = "diskcsi-e2e/"
+"""What every name begins with that docker is given: it may be a person's, who has images of the
+official names. `node/import-images` takes it off."""
+
+REPOSITORY: Final = f"{OURS}node"
+"""Of the node images that are made here."""
 
 SUITE: Final = "bookworm"
 """Debian 12: the last whose containerd and systemd start on cgroup v1 as well."""
@@ -97,7 +101,7 @@ def _fingerprint(programs: Programs) -> str:
 def _root(place: Place, shell: Shell) -> str:
     """The image of the root filesystem: Debian's packages and nothing else."""
     recipe = hashlib.sha256(repr((SUITE, PACKAGES)).encode()).hexdigest()[:12]
-    name = f"diskcsi-e2e/root:{recipe}"
+    name = f"{OURS}root:{recipe}"
     if shell.holds("docker", "image", "inspect", name):
         return name
     if os.geteuid() != 0:
@@ -148,12 +152,12 @@ def _archives(context: Path, root: str, shell: Shell, programs: Programs) -> Non
         ]
         if archive == "every-node":
             names.append(_from_root(_named(PROXY), context / "proxy", root, shell, programs))
-            names.append(_from_root(BUSYBOX, context / "busybox", root, shell, programs))
+            names.append(_from_root(_named(BUSYBOX), context / "busybox", root, shell, programs))
         shell.run("docker", "save", "--output", images / f"{archive}.tar", *names)
 
 
 def _named(image: str) -> str:
-    return image.format(kubernetes=modules.kubernetes_version())
+    return OURS + image.format(kubernetes=modules.kubernetes_version())
 
 
 def _one_program(program: Path, image: str, shell: Shell) -> str:
