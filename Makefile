@@ -5,7 +5,7 @@ NOX := $(DEV)/bin/nox
 LOCK := requirements/dev.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test images dev system e2e e2e-up e2e-down bench-e2e
+.PHONY: help demo bench test images dev system e2e e2e-full e2e-up e2e-down bench-e2e
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -27,6 +27,9 @@ e2e-up: dev ## Make a kind cluster with the driver and a mock of the cloud in it
 
 e2e: e2e-up ## Run the scenarios in that cluster; K=WORDS chooses some, as pytest's -k does
 	@$(DEV)/bin/python -m e2e.run $(if $(K),-k "$(K)") $(ARGS)
+
+e2e-full: e2e-up ## Run the scenarios, and the slow ones that e2e leaves out
+	@$(DEV)/bin/python -m e2e.run --full $(ARGS)
 
 bench-e2e: e2e-up ## Measure the driver in that cluster; writes build/bench-e2e.json (twenty minutes)
 	@$(DEV)/bin/python -m e2e.bench

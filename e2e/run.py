@@ -32,15 +32,21 @@ USAGE_ERROR: Final = int(pytest.ExitCode.USAGE_ERROR)
 
 SCENARIOS: Final = str(Path(__file__).parent / "scenarios")
 
+FULL: Final = "--full"
+NOT_SLOW: Final = " and not slow"
+"""What is left out of a run of all, so that it is done in the time that a change may take."""
+
 PARTS: Final = {
     "images": ("-m", "images", str(ROOT / "tests" / "images")),
     "beside": ("-m", "not disruptive", "-n", str(SIDE_BY_SIDE), SCENARIOS),
-    "alone": ("-m", "disruptive", SCENARIOS),
+    "alone": ("-m", f"disruptive{NOT_SLOW}", SCENARIOS),
 }
 
 
 def main(arguments: list[str]) -> int:
     """0 if all chosen scenarios passed; `build/e2e/report-PART.xml` tells of each.
+
+    The slow ones run where --full asks for them, or -k chooses scenarios by their names.
 
     Raises:
         CommandFailed: another command is at work on the cluster.
@@ -58,10 +64,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _parts(place: Place, arguments: list[str]) -> list[int]:
+    with_slow = any(one == FULL or one.startswith("-k") for one in arguments)
+    others = [one for one in arguments if one != FULL]
     ends: list[int] = []
-    for name, chosen in PARTS.items():
+    for name, part in PARTS.items():
+        chosen = [one.removesuffix(NOT_SLOW) if with_slow else one for one in part]
         began_s = time.monotonic()
-        ends.append(_part(place, name, [*chosen, *arguments]))
+        ends.append(_part(place, name, [*chosen, *others]))
         print(f"{name}: {time.monotonic() - began_s:.0f} s", flush=True)
         if ends[-1] == INTERRUPTED:
             break

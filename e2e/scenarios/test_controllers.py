@@ -217,8 +217,11 @@ def test_a_disk_that_is_long_detaching_is_waited_for(
         pytest.param(
             [{"action": "DetachDisk", "kind": "delay", "delay_s": 5, "times": 8}],
             id="slow-detach-calls",
+            marks=pytest.mark.slow,
         ),
-        pytest.param([{"action": "*", "kind": "error", "times": 10}], id="api-5xx"),
+        pytest.param(
+            [{"action": "*", "kind": "error", "times": 10}], id="api-5xx", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_cloud_that_misbehaves_costs_no_volume(

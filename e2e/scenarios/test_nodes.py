@@ -110,7 +110,10 @@ def same_server(kube: Kube) -> Iterator[None]:
 @pytest.mark.usefixtures("same_server")
 @pytest.mark.parametrize(
     "let_go",
-    [pytest.param(Machines.resume, id="thaws"), pytest.param(Machines.stop, id="loses-power")],
+    [
+        pytest.param(Machines.resume, id="thaws"),
+        pytest.param(Machines.stop, id="loses-power", marks=pytest.mark.slow),
+    ],
 )
 def test_a_frozen_node_keeps_its_disk_until_it_lets_go(
     kube: Kube, cloud: MockCloud, machines: Machines, victim: str, cloud_disk: CloudDisks, *,

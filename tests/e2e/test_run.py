@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster.place import ROOT
-from e2e.run import INTERRUPTED
+from e2e import run
+from e2e.cluster.place import ROOT, Place
+from e2e.run import FULL, INTERRUPTED
 
 SCENARIO = """
 import os
@@ -70,3 +71,23 @@ def test_an_interrupted_run_lets_the_scenario_put_right_what_it_changed(director
         end = run.wait(timeout=60)
     assert end == INTERRUPTED
     assert (directory / "told").read_text() == "first\nthe node is up again\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "slow"), [([], False), ([FULL], True), (["-k", "frozen"], True)]
+)
+def test_the_slow_ones_run_where_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], *, slow: bool
+) -> None:
+    """By name, or with all others; a change is judged without them."""
+    chosen: list[list[str]] = []
+
+    def part(place: Place, name: str, words: list[str]) -> int:
+        chosen.append(words)
+        return 0
+
+    monkeypatch.setattr(run, "here", lambda: Place(cache=tmp_path, work=tmp_path, own_docker=False))
+    monkeypatch.setattr(run, "_part", part)
+    run.main(arguments)
+    assert ("disruptive" in chosen[-1]) is slow
+    assert FULL not in chosen[-1]
