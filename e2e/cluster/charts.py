@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -41,8 +42,22 @@ class Charts:
         self._install("diskcsi", NAMESPACE, tags["diskcsi"])
 
     def _install(self, name: str, namespace: str, tag: str) -> None:
+        self._end_what_was_cut_off(name, namespace)
         self._shell.run(
             self._helm, "upgrade", name, CHARTS / name, "--install", "--namespace", namespace,
             "--create-namespace", "--values", HERE / "values" / f"{name}.yaml",
             "--set", f"image.tag={tag}", "--wait", "--timeout", f"{READY_S}s",
         )  # fmt: skip
+
+    def _end_what_was_cut_off(self, name: str, namespace: str) -> None:
+        """Helm refuses a release whose last operation was killed: take that operation back."""
+        told = self._shell.run(
+            self._helm, "list", "--pending", "--namespace", namespace, "--filter", f"^{name}$",
+            "--output", "json",
+        )  # fmt: skip
+        for release in json.loads(told):
+            back = "uninstall" if release["status"] == "pending-install" else "rollback"
+            self._shell.run(
+                self._helm, back, name, "--namespace", namespace, "--wait", "--timeout",
+                f"{READY_S}s",
+            )  # fmt: skip
