@@ -8,8 +8,9 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
-from e2e.cluster.place import Place
+from e2e.cluster.place import Place, not_yours
 from e2e.cluster.shell import CommandFailed
 
 
@@ -18,9 +19,9 @@ def alone(place: Place) -> Iterator[None]:
     """Keep others out while the block runs; the kernel lets them in when this process ends.
 
     Raises:
-        CommandFailed: another has it; the message tells which.
+        CommandFailed: another has it, and the message tells which; or the file is another user's.
     """
-    with (place.cache / "lock").open("a+") as file:
+    with _opened(place) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -33,3 +34,11 @@ def alone(place: Place) -> Iterator[None]:
         file.write(f"process {os.getpid()}, {shlex.join(sys.orig_argv)[:200]}\n")
         file.flush()
         yield
+
+
+def _opened(place: Place) -> IO[str]:
+    path = place.cache / "lock"
+    try:
+        return path.open("a+")
+    except PermissionError as error:
+        raise CommandFailed(not_yours(path, place.cache)) from error

@@ -115,18 +115,19 @@ def _make(directory: Path, *, ours: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except PermissionError as error:
-        raise CommandFailed(_not_yours(directory, ours)) from error
+        raise CommandFailed(not_yours(directory, ours)) from error
     if not os.access(directory, os.W_OK):
-        raise CommandFailed(_not_yours(directory, ours))
+        raise CommandFailed(not_yours(directory, ours))
 
 
-def _not_yours(directory: Path, ours: Path) -> str:
+def not_yours(path: Path, ours: Path) -> str:
+    """What to say where this user may not write to a path below `ours`."""
     if not ours.exists():
         return (
-            f"you may not make {directory}; name another directory for what is built, which may be"
+            f"you may not make {path}; name another directory for what is built, which may be"
             " made or is yours, by DISKCSI_CACHE"
         )
     return (
-        f"you may not write to {directory}: an earlier command, as make with sudo, has made it as"
+        f"you may not write to {path}: an earlier command, as make with sudo, has made it as"
         f" another user. Take it over: sudo chown -R $USER {ours}"
     )

@@ -42,3 +42,17 @@ def test_clusters_of_other_caches_are_not_kept_out(tmp_path: Path) -> None:
     )
     with alone(one), alone(two):
         assert (tmp_path / "two" / "lock").read_text()
+
+
+def test_a_file_of_another_user_is_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier command, run as root, has made it."""
+    place = Place(cache=tmp_path, work=tmp_path, own_docker=False)
+
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "open", refused)  # root, who runs tests too, may open any file
+    with pytest.raises(CommandFailed, match=rf"{tmp_path}/lock: .*sudo chown"), alone(place):
+        pass
