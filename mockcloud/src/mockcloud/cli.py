@@ -165,8 +165,9 @@ def _on_machine(
         )
     try:
         memory, agents = Memory(root=root, seed=seed), AgentHypervisor(root=root)
+        memory.claim()
         agents.prove()
-    except (HypervisorError, OSError) as error:
+    except (HypervisorError, LostMemory, OSError) as error:
         raise click.ClickException(f"--hypervisor=agent: {error}") from error
     return {"hypervisor": agents, "memory": memory, "agent_token": token}
 

@@ -55,6 +55,14 @@ async def test_all_that_there_is_goes_on(tmp_path: Path) -> None:
     assert shown(again) == shown(here)
 
 
+def test_one_server_has_a_directory(tmp_path: Path) -> None:
+    """A second one is told what to do, and the first goes on."""
+    one, other = (Memory(root=tmp_path, seed=1) for _ in range(2))
+    one.claim()
+    with pytest.raises(LostMemory, match=rf"another server has the disks in {tmp_path},.*--root"):
+        other.claim()
+
+
 @pytest.mark.parametrize(
     ("action", "after", "status"),
     [("AttachDisk", 4, "In_use"), ("DetachDisk", 3, "Available")],

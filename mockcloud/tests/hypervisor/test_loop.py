@@ -6,6 +6,7 @@ They are real ones, so all but the last tests need root.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -173,6 +174,23 @@ async def test_a_device_that_somebody_has_open_is_not_called_gone(loops: LoopHyp
     os.close(holding)
     await detach(loops)
     assert not link(loops).is_symlink()
+
+
+@pytest.mark.host
+async def test_a_device_that_cant_be_looked_at_is_not_called_gone(
+    loops: LoopHypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that may open no more files proves nothing of it."""
+
+    def fails(_: str) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    await loops.create(SERIAL, 1)
+    await loops.attach(SERIAL, I1, nvme=False)
+    with monkeypatch.context() as patched, pytest.raises(Busy):
+        patched.setattr("mockcloud.hypervisor.loop._backing", fails)
+        await loops.detach(SERIAL, I1)
+    assert link(loops).is_block_device()
 
 
 @pytest.mark.host

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import fcntl
 import json
 import logging
 import os
@@ -51,6 +52,23 @@ class Memory:
         self._latest = ""
         self._lock = asyncio.Lock()
         self._changed = asyncio.Event()
+
+    def claim(self) -> None:
+        """Be the only server here until this process ends, when the kernel closes what is open.
+
+        Raises:
+            LostMemory: another one has the directory.
+        """
+        claim = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(claim)
+            raise LostMemory(
+                f"another server has the disks in {self._path.parent}, and each would write over"
+                " what the other knows; give one of them another directory (--root; in the chart"
+                " server.hostPath)"
+            ) from None
 
     @property
     def first_call(self) -> int:

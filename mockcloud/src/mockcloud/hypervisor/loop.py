@@ -8,6 +8,7 @@ device. The file behind the device is `SERIAL.img`, so that whoever looks can co
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import shutil
@@ -21,6 +22,9 @@ from mockcloud.hypervisor.images import HypervisorError, Images, run
 VIRTIO_LINK: Final = "virtio-{serial}"
 TOOLS: Final = ("losetup", "blockdev", "umount", "cp")
 NVME_LINK: Final = "nvme-Alibaba_Cloud_Elastic_Block_Storage_{serial}"
+
+NO_FILE: Final = (errno.ENOENT, errno.ENODEV, errno.ENXIO)
+"""What the kernel answers of a loop device without a file, or one that loses it at this moment."""
 
 GONE_PAUSES_S: Final = (0.005, 0.01, 0.02, 0.04, 0.08)
 """Between looks whether a device is gone: whoever lists devices opens each for a moment."""
@@ -159,16 +163,26 @@ def _written_out(path: str) -> None:
 
 
 def _backing(path: str) -> Path | None:
-    """The file behind a loop device; None when there is none."""
+    """The file behind a loop device; None when there is none.
+
+    Raises:
+        OSError: it could not be looked at, which is no proof that it is free.
+    """
     try:
         text = Path("/sys/block", Path(path).name, "loop", "backing_file").read_text()
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in NO_FILE:
+            return None
+        raise
     return Path(text.rstrip("\n"))
 
 
 def _backs(path: str, image: Path) -> bool:
-    return _backing(path) == image.resolve()
+    """Whether the device may have that file behind it: a look that fails proves nothing."""
+    try:
+        return _backing(path) == image.resolve()
+    except OSError:
+        return True
 
 
 async def _gone(path: str, image: Path) -> bool:
