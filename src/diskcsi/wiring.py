@@ -101,7 +101,9 @@ async def build(
     node: NodeRules | None = None
     if settings.run_node_service:
         node = await _node(plan, rules, flights, resources)
-        checks.append(SharedLook(look=node.informer.look, tasks=tasks))
+        # with kubelet's own registrar nobody else would take notice of disks that come and stay
+        look = node.informer.look if settings.registration_dir else node.informer.watch
+        checks.append(SharedLook(look=look, tasks=tasks))
     registrar = (
         _registrar(plan, node, metrics, tasks) if node and settings.registration_dir else None
     )
@@ -244,7 +246,8 @@ async def _node(plan: Plan, rules: Rules, flights: Flights, stack: AsyncExitStac
         check_filesystems=not settings.disable_fs_check,
         flight_s=settings.flight_s,
     )
-    stager = Stager(deps=deps)
+    foreign = ForeignDisks(notes=LinuxForeignNotes(path=kept / "foreign-disks.json"))
+    stager = Stager(deps=deps, foreign=foreign)
     return NodeRules(
         stager=stager,
         publisher=Publisher(deps=deps, stager=stager),
@@ -257,7 +260,7 @@ async def _node(plan: Plan, rules: Rules, flights: Flights, stack: AsyncExitStac
             records=LinuxKubeletRecords(
                 root=Path(settings.kubelet_root_dir), driver=plan.driver_name
             ),
-            foreign=ForeignDisks(notes=LinuxForeignNotes(path=kept / "foreign-disks.json")),
+            foreign=foreign,
             serial=rules.devices.serial,
             segments=rules.segments,
             volume_limit=rules.volume_limit,

@@ -293,9 +293,10 @@ async def test_foreign_disks_are_noted_before_kubelet_asks(tmp_path: Path, cloud
 async def test_without_a_registration_directory_a_helper_registers(
     tmp_path: Path, cloud: Cloud
 ) -> None:
-    """Readiness waits for nothing that somebody else does."""
+    """Readiness waits for nothing that somebody else does, and takes notice of the disks."""
     async with running(node_plan(tmp_path, port=cloud.port, registration_dir="")) as driver:
         assert await driver.get("/readyz") == (200, "ok\n")
+        assert NODE in (tmp_path / "foreign-disks.json").read_text()
 
 
 async def test_metrics_tell_the_memory_of_the_process(tmp_path: Path, cloud: Cloud) -> None:

@@ -17,6 +17,7 @@ from diskcsi.aio.locks import KeyedLock
 from diskcsi.host.linux import mountinfo
 from diskcsi.host.linux.devices import LinuxDevices
 from diskcsi.host.linux.filesystems import LinuxFilesystems, may_grow_mounted_ext
+from diskcsi.host.linux.foreign import LinuxForeignNotes
 from diskcsi.host.linux.identity import Identity
 from diskcsi.host.linux.marks import LinuxMarks
 from diskcsi.host.linux.mounts import LinuxMounts
@@ -24,6 +25,7 @@ from diskcsi.model.capabilities import AccessMode, BlockAccess, MountAccess, Vol
 from diskcsi.model.ids import VolumeId
 from diskcsi.node.deps import NodeDeps
 from diskcsi.node.expand import NodeExpander
+from diskcsi.node.foreign import ForeignDisks
 from diskcsi.node.publish import Publisher
 from diskcsi.node.requests import Stage
 from diskcsi.node.stage import Stager
@@ -142,7 +144,8 @@ class Machine:
             check_filesystems=True,
             flight_s=60.0,
         )
-        self.stager = Stager(deps=self.deps)
+        notes = LinuxForeignNotes(path=self.directory / "foreign-disks.json")
+        self.stager = Stager(deps=self.deps, foreign=ForeignDisks(notes=notes))
         self.publisher = Publisher(deps=self.deps, stager=self.stager)
         self.expander = NodeExpander(deps=self.deps)
         self.stats = StatsReader(deps=self.deps)

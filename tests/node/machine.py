@@ -13,6 +13,7 @@ from diskcsi.model.ids import VolumeId
 from diskcsi.model.sizes import Capacity
 from diskcsi.node.deps import NodeDeps
 from diskcsi.node.expand import NodeExpander
+from diskcsi.node.foreign import ForeignDisks
 from diskcsi.node.publish import Publisher
 from diskcsi.node.requests import Expand, Publish, Stage
 from diskcsi.node.stage import Stager
@@ -87,6 +88,7 @@ class Machine:
 
     host: FakeHost
     deps: NodeDeps
+    foreign: ForeignDisks
     stager: Stager
     publisher: Publisher
     expander: NodeExpander
@@ -110,10 +112,12 @@ def machine(
         check_filesystems=check_filesystems,
         flight_s=flight_s,
     )
-    stager = Stager(deps=deps)
+    foreign = ForeignDisks(notes=host)
+    stager = Stager(deps=deps, foreign=foreign)
     return Machine(
         host=host,
         deps=deps,
+        foreign=foreign,
         stager=stager,
         publisher=Publisher(deps=deps, stager=stager),
         expander=NodeExpander(deps=deps),

@@ -14,7 +14,7 @@ from diskcsi.node.foreign import SETTLED_S, ForeignDisks
 from diskcsi.node.info import NodeInformer
 from diskcsi.ports.host import ForeignNote
 from diskcsi.ports.node_facts import NodeFacts
-from tests.node.machine import SERIAL, VOLUME, Machine, serial_of
+from tests.node.machine import SERIAL, STAGE, VOLUME, Machine, serial_of
 
 NODE = NodeId("i-1")
 PLACES = 17
@@ -26,22 +26,25 @@ class Attached:
     """What a machine's cloud has attached to it."""
 
     serials: frozenset[str]
+    silent: bool = False
 
     async def facts(self) -> NodeFacts:
         return NodeFacts(
             node_id=NODE, zone="z1", region="r1", instance_type="large",
-            attached_serials=self.serials,
+            attached_serials=None if self.silent else self.serials,
         )  # fmt: skip
 
 
-def plugin(node: Machine, attached: Attached) -> NodeInformer:
+def plugin(
+    node: Machine, attached: Attached, *, foreign: ForeignDisks | None = None
+) -> NodeInformer:
     """A process of the plug-in; one after the other is started on a machine."""
     return NodeInformer(
         source=attached,
         devices=node.host,
         mounts=node.host,
         records=node.host,
-        foreign=ForeignDisks(notes=node.host),
+        foreign=foreign or ForeignDisks(notes=node.host),
         serial=serial_of,
         segments=lambda known: {"zone": known.zone},
         volume_limit=lambda _: PLACES,
@@ -125,6 +128,41 @@ async def test_what_is_no_longer_foreign_is_forgotten(node: Machine, how: str) -
         node.host.recorded = {VOLUME}
     assert (before, await limit(informer)) == (PLACES - 2, PLACES - 1)
     assert node.host.noted == noted("system")
+
+
+async def test_a_volume_whose_staging_is_refused_is_not_foreign(node: Machine) -> None:
+    """Kubelet throws its record away, and asks again and again; the scheduler counts it already."""
+    node.host.noted = noted("system")
+    node.host.plug("one").facts.update(signatures=("LVM2_member",))
+    informer = plugin(node, Attached(frozenset({"system", "one"})), foreign=node.foreign)
+    for _ in range(4):
+        with pytest.raises(WrongState, match="is left alone"):
+            await node.stager.stage(STAGE)
+        counted = await limit(informer)
+        await asyncio.sleep(SETTLED_S / 2)
+    assert (counted, node.host.noted) == (PLACES - 1, noted("system"))
+
+
+async def test_a_disk_that_comes_back_by_other_hands_is_foreign(node: Machine) -> None:
+    """That it was to be staged once says nothing after its detach."""
+    node.host.noted = noted("system")
+    attached = Attached(frozenset({"system", "one"}))
+    informer = plugin(node, attached, foreign=node.foreign)
+    node.foreign.is_volume("one")
+    for serials in ({"system", "one"}, {"system"}, {"system", "one"}):
+        attached.serials = frozenset(serials)
+        await informer.info()
+    await asyncio.sleep(SETTLED_S)
+    assert await limit(informer) == PLACES - 2
+
+
+@pytest.mark.parametrize(("machine", "counted"), [(NODE, 3), (NodeId("i-2"), 1)])
+async def test_while_nobody_tells_the_disks_the_note_counts(
+    node: Machine, machine: NodeId, counted: int
+) -> None:
+    """A metadata service that is silent for a moment makes no places."""
+    node.host.noted = noted("system", "data", "more", node_id=machine)
+    assert await limit(plugin(node, Attached(frozenset(), silent=True))) == PLACES - counted
 
 
 async def test_without_a_question_of_kubelet_disks_are_noticed_too(node: Machine) -> None:

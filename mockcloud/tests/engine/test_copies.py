@@ -72,6 +72,12 @@ async def until(engine: Engine, statuses: list[str]) -> None:
             await asyncio.sleep(LOOK_S)
 
 
+async def creation_times(engine: Engine) -> list[str]:
+    """What whoever waits for the cut goes by."""
+    told = await call(engine, "DescribeSnapshots")
+    return [one["CreationTime"] for one in told["Snapshots"]["Snapshot"]]
+
+
 async def snapshot_begun(engine: Engine, slow: Slow) -> str:
     """The id of a snapshot that is being copied."""
     disk_id = (await call(engine, "CreateDisk", **ESSD))["DiskId"]
@@ -94,14 +100,16 @@ async def restore_begun(engine: Engine, slow: Slow) -> None:
 
 
 async def test_calls_are_answered_while_a_snapshot_is_copied() -> None:
-    """Those that change something too; the snapshot is done when its copy is."""
+    """Those that change something too; the snapshot is cut, and done, when its copy is."""
     slow = Slow()
     async with cloud(slow) as engine:
         await snapshot_begun(engine, slow)
         await call(engine, "CreateDisk", **ESSD)
         await until(engine, ["Available", "Available", "progressing"])
+        assert await creation_times(engine) == [""]
         slow.go_on.set()
         await until(engine, ["Available", "Available", "accomplished"])
+        assert "" not in await creation_times(engine)
 
 
 async def test_a_disk_of_a_snapshot_is_creating_until_it_is_copied() -> None:

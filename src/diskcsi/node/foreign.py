@@ -10,6 +10,9 @@ So a disk is foreign once it has looked so for minutes, and what was found is wr
 has to answer at once. Where nothing is written down the driver has not run before and no volume can be
 on its way, so each disk is what it looks like. What is wrongly counted off then, after another driver
 of this name, is put right with the next look.
+
+A volume whose staging is refused, since its disk is not proved blank, may stay so for days: kubelet throws
+its record away after each refusal. By the question to stage it is known as a volume.
 """
 
 from __future__ import annotations
@@ -37,6 +40,17 @@ class ForeignDisks:
         self._one_look = asyncio.Lock()
         self._former: ForeignNote | None = None
         self._since_s: dict[str, float] = {}
+        self._asked_for: set[str] = set()
+
+    def is_volume(self, serial: str) -> None:
+        """The disk of this serial is to be staged: it is no foreign one until it is detached."""
+        self._asked_for.add(serial)
+
+    async def noted(self, node_id: NodeId) -> int:
+        """How many there were by the last look, when nobody tells now what is attached."""
+        async with self._one_look:
+            former = self._former or await self._notes.recall()
+        return len(former.serials) if former and former.node_id == node_id else 0
 
     async def among(self, unknown: frozenset[str], *, node_id: NodeId) -> frozenset[str]:
         """Those that are foreign.
@@ -48,6 +62,8 @@ class ForeignDisks:
             former = self._former or await self._notes.recall()
             # an image made of a machine's system disk has that machine's note
             settled = unknown if former is None or former.node_id != node_id else former.serials
+            self._asked_for &= unknown  # a staged one is known by its mount from now on
+            unknown -= self._asked_for
             now_s = asyncio.get_running_loop().time()
             self._since_s = {serial: self._since_s.get(serial, now_s) for serial in unknown}
             found = frozenset(

@@ -148,9 +148,9 @@ class NodeInformer:
             )
 
     async def _count_foreign(self, facts: NodeFacts) -> int:
-        """How many disks are no volumes; of a machine that tells none, the system disk surely."""
+        """How many disks are no volumes; when nobody tells, as many as before, the system disk surely."""
         if facts.attached_serials is None:
-            return 1
+            return max(await self._foreign.noted(facts.node_id), 1)
         unknown = facts.attached_serials - await self._mounted() - await self._recorded()
         return len(await self._foreign.among(unknown, node_id=facts.node_id))
 

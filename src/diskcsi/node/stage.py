@@ -16,6 +16,7 @@ from diskcsi.model.errors import AlreadyExists, DiskError, InvalidArgument, Pend
 from diskcsi.model.ids import VolumeId
 from diskcsi.node.deps import NodeDeps
 from diskcsi.node.flags import made_for, mount_options
+from diskcsi.node.foreign import ForeignDisks
 from diskcsi.node.paths import is_published, raw_path, shows
 from diskcsi.node.prepare import Preparer, expected
 from diskcsi.node.requests import Stage
@@ -23,10 +24,15 @@ from diskcsi.ports.host import Device, Mount
 
 
 class Stager:
-    """Stages and unstages volumes."""
+    """Stages and unstages volumes.
 
-    def __init__(self, *, deps: NodeDeps) -> None:
+    Args:
+        foreign: is told which disks are none.
+    """
+
+    def __init__(self, *, deps: NodeDeps, foreign: ForeignDisks) -> None:
         self._deps = deps
+        self._foreign = foreign
         self._preparer = Preparer(deps=deps)
         self._serials: KeyedLock[str] = KeyedLock()
 
@@ -65,6 +71,7 @@ class Stager:
                 f"filesystem {access.fs_type!r} is not served; allowed are {', '.join(MOUNTABLE)}"
             )
         serial = self._serial(request)
+        self._foreign.is_volume(serial)
         async with self._serials.hold(serial):  # two volumes of one device come one by one
             device = await self._device(serial)
             await self._refuse_used_elsewhere(request, device)

@@ -123,6 +123,16 @@ async def test_of_a_long_page_the_beginning_is_told(http: aiohttp.ClientSession)
     assert len(told.passed_over) < 400
 
 
+async def test_what_may_be_a_token_of_another_form_is_not_shown(
+    http: aiohttp.ClientSession,
+) -> None:
+    """A log is no place for a secret."""
+    async with scripted([_answer("a={secret}")]) as api:
+        told = await facts(http, Kubernetes(), metadata_url=api.url)
+    assert "answers 10 characters, which" in told.passed_over
+    assert "secret" not in told.passed_over
+
+
 async def test_the_settings_come_last(http: aiohttp.ClientSession) -> None:
     """With the reason why Kubernetes did not count."""
     kubernetes = Kubernetes(error=Unreachable("refused", hint="grant get on nodes"))

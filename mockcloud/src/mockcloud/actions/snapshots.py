@@ -101,7 +101,6 @@ async def snapshot_cut(engine: Engine, snapshot_id: str) -> None:
     if disk is None:  # it ended with its machine
         snapshot.status = "failed"
         return
-    snapshot.cut_at = engine.clock.time()
     try:
         await engine.hypervisor.snapshot(disk.serial, snapshot.id)
     except Exception:
@@ -110,6 +109,7 @@ async def snapshot_cut(engine: Engine, snapshot_id: str) -> None:
     if snapshot.id not in engine.snapshots:  # cancelled while it was copied
         await engine.hypervisor.delete_snapshot(snapshot.id)
         return
+    snapshot.cut_at = engine.clock.time()  # not before: who waits for it writes again from now on
     snapshot.available = disk.kind.instant
     engine.later(engine.latencies.draw("snapshot_done"), snapshot_done, snapshot.id)
 

@@ -127,7 +127,7 @@ class LoopHypervisor(Machines):
     def _loops(self) -> list[tuple[str, Path]]:
         """The loop devices over our disks, each with its file."""
         names = sorted(device.parts[3] for device in Path("/sys/block").glob("loop*/loop"))
-        found = [(f"/dev/{name}", _backing(name)) for name in names]
+        found = [(f"/dev/{name}", _seen(name)) for name in names]
         return [(path, image) for path, image in found if image and self._is_ours(image)]
 
     def _is_ours(self, image: Path) -> bool:
@@ -175,6 +175,15 @@ def _backing(path: str) -> Path | None:
             return None
         raise
     return Path(text.rstrip("\n"))
+
+
+def _seen(path: str) -> Path | None:
+    """As `_backing`, for a look at every device of the machine: a stranger's may be none that shows."""
+    try:
+        return _backing(path)
+    except OSError as error:
+        logging.getLogger(__name__).warning("%s can't be looked at: %s", path, error.strerror)
+        return None
 
 
 def _backs(path: str, image: Path) -> bool:

@@ -117,9 +117,14 @@ class LoopDevices:
         wanted = LoopFile(device=status.st_dev, inode=status.st_ino)
         for number in numbers_named(image.name):
             descriptor = self.open(number, os.O_RDWR)
-            if file_behind(descriptor) == wanted:
+            found = False
+            try:
+                found = file_behind(descriptor) == wanted
+            finally:
+                if not found:
+                    os.close(descriptor)
+            if found:
                 return HeldLoop(number=number, file=wanted, descriptor=descriptor)
-            os.close(descriptor)
         return None
 
     def open(self, number: int, flags: int) -> int:
@@ -149,6 +154,8 @@ class LoopDevices:
             return True
         try:
             return file_behind(descriptor) == held.file
+        except OSError:
+            return True
         finally:
             os.close(descriptor)
 
@@ -213,12 +220,18 @@ def grow(held: HeldLoop) -> None:
 
 
 def file_behind(descriptor: int) -> LoopFile | None:
-    """The file behind an open loop device; None when there is none."""
+    """The file behind an open loop device; None when there is none.
+
+    Raises:
+        OSError: that can't be told now.
+    """
     told = bytearray(INFO.size)
     try:
         fcntl.ioctl(descriptor, LOOP_GET_STATUS64, told)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in NO_DEVICE:
+            return None
+        raise
     device, inode = INFO.unpack(told)[:2]
     return LoopFile(device=device, inode=inode)
 
@@ -241,11 +254,22 @@ def backing_name(number: int) -> str:
 
 
 def numbers_named(name: str) -> Iterator[int]:
-    """Numbers of the devices over files of this name; raises OSError when that can't be told now."""
+    """Numbers of the devices over files of this name.
+
+    Raises:
+        OSError: of one that can't be looked at, once all others were: it may be another's.
+    """
+    unseen: OSError | None = None
     for path in sorted(BLOCKS.iterdir()):
         number = path.name.removeprefix("loop")
-        if number.isdigit() and backing_name(int(number)) == name:
+        try:
+            ours = number.isdigit() and backing_name(int(number)) == name
+        except OSError as error:
+            ours, unseen = False, error
+        if ours:
             yield int(number)
+    if unseen is not None:
+        raise unseen
 
 
 def _file(descriptor: int) -> LoopFile:

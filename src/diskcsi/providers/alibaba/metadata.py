@@ -35,6 +35,8 @@ readiness waits a second and a half. One try in silence, or two where the first 
 TOKEN: Final = re.compile(r"[!-;=?-z|~]+")
 """What a header can carry, without the signs of markup; ECS describes no form of its tokens."""
 
+PROSE: Final = re.compile(r"[<\s]")
+
 PLACE: Final = re.compile(r"[a-z]+(-[a-z0-9]+)+")
 """Of a region or a zone. Off the cloud a portal or a proxy answers at any address, and mostly with success:
 what tells who the machine is must look like it."""
@@ -128,8 +130,11 @@ class Metadata:
         """A value, empty when the service has none; anything else isn't the service's."""
         told = await self._ask(method, url, headers) or ""
         if told and not form.fullmatch(told):
+            # what is neither a page nor prose may be a token all the same, and is a secret then
+            secret = form is TOKEN and not PROSE.search(told)
+            shown = f"{len(told)} characters" if secret else repr(told[:SHOWN])
             raise Unreachable(
-                f"{url} answers {told[:SHOWN]!r}, which no metadata service would: something else"
+                f"{url} answers {shown}, which no metadata service would: something else"
                 " answers there"
             )
         return told
