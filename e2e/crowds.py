@@ -2,8 +2,9 @@
 
 Each is fifty pods with a volume, apply to running to gone. What there is of disks, devices, mounts
 and objects is counted before the first and after each. With `--break` the cluster is deleted in the
-middle of a crowd, some of whose volumes are raw devices, as anybody would delete it; the loop devices
-that it leaves are shown, with whose they are, and then taken away.
+middle of a crowd, as anybody would delete it; the loop devices that it leaves are shown, with whose
+they are, and then taken away. With `--raw` some of its volumes are used as devices: over each of those
+kubelet has a loop device of its own, which it takes away when the pod ends, and nobody else does.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Final, TypeAlias
 
 import click
@@ -36,11 +37,11 @@ NAME: Final = "e2e-crowds"
 SETTLED_S: Final = 120
 """For the last detach and deletion after the last pod."""
 
-RAW: Final = 4
-"""Pods of a crowd amid which the cluster is deleted that have their volume as a device."""
-
 CLEARED_S: Final = 30
 """For the kernel to clear the devices that nobody has open any more; it takes it a moment."""
+
+LOOK_S: Final = 0.05
+"""Between looks for devices that are made while the cluster is being deleted."""
 
 Device: TypeAlias = tuple[str, str]
 """The name of a loop device, and which binding of it to a file is meant."""
@@ -76,37 +77,48 @@ class Crowds:
                 same &= self._settled(before, f"after {number}")
         return same
 
-    def broken(self) -> bool:
+    def broken(self, *, raw: int) -> bool:
         """Whether a cluster that is deleted in the middle of a crowd leaves no loop device.
 
         Those that it leaves are told, and taken away where this process may do so.
+
+        Args:
+            raw: how many of the crowd's volumes are used as devices.
         """
-        raw = min(RAW, self._size)
         self._make_namespace()
         crowd.begin(self._kube, self._size, of=NAME, raw=raw)
+        wait_for(
+            lambda: len(self._volumes()) >= self._size,
+            what=f"{self._size} volumes are there", timeout_s=crowd.COME_S,
+        )  # fmt: skip
+        disks, volumes = frozenset(self._cloud.disks()), self._volumes()
         crowd.wait_running(self._kube, self._size // 2)
         wait_for(
-            lambda: list(self._devices().values()).count(KUBELETS) >= raw,
+            lambda: list(_devices(disks, volumes).values()).count(KUBELETS) >= raw,
             what=f"kubelet has a device over each of {raw} raw volumes", timeout_s=crowd.COME_S,
         )  # fmt: skip
-        there = self._devices()
+        there = _devices(disks, volumes)
         _say(f"{crowd.running(self._kube)} of {self._size} pods run; {_by_owner(there)}")
         _say(f"kind delete cluster --name {CLUSTER}")
-        subprocess.run(
+        with subprocess.Popen(
             [str(self._place.programs / "kind"), "delete", "cluster", "--name", CLUSTER],
-            check=True, env=self._place.environment(),
-        )  # fmt: skip
+            env=self._place.environment(),
+        ) as deleting:
+            while deleting.poll() is None:
+                there |= _devices(disks, volumes)
+                time.sleep(LOOK_S)
+        there |= _devices(disks, volumes)
+        _say(
+            f"it ended with {deleting.returncode}; until then there were {len(there)} loop devices"
+        )
         if none_left := _cleared(there):
             _say("no loop device is left")
         else:
             _take_away(there)
-        return none_left
+        return none_left and deleting.returncode == 0
 
-    def _devices(self) -> Mapping[Device, str]:
-        """The cluster's loop devices, and whose each is."""
-        volumes = [one["metadata"]["name"] for one in self._kube.list("pv")]
-        found = owners_of_devices(loop_devices(), disks=self._cloud.disks(), volumes=volumes)
-        return {(name, loop_binding(name)): owner for name, owner in found.items()}
+    def _volumes(self) -> frozenset[str]:
+        return frozenset(one["metadata"]["name"] for one in self._kube.list("pv"))
 
     def _settled(self, before: Counts, title: str) -> bool:
         try:
@@ -137,6 +149,16 @@ class Crowds:
 
     def _make_namespace(self) -> None:
         self._kube.apply(namespace(NAME), storage_class(NAME))
+
+
+def _devices(disks: Collection[str], volumes: Collection[str]) -> dict[Device, str]:
+    """The cluster's loop devices, and whose each is."""
+    found = owners_of_devices(loop_devices(), disks=disks, volumes=volumes)
+    devices = {}
+    for name, owner in found.items():
+        with suppress(OSError):  # it went while we looked
+            devices[name, loop_binding(name)] = owner
+    return devices
 
 
 def _left(there: Mapping[Device, str]) -> Mapping[Device, str]:
@@ -192,12 +214,13 @@ def _say(what: str) -> None:
 @click.option("--times", default=3, help="How many crowds in a row.")
 @click.option("--pods", default=50, help="How many pods a crowd has.")
 @click.option("--break", "broken", is_flag=True, help="Delete the cluster amid one crowd instead.")
-def main(*, times: int, pods: int, broken: bool) -> None:
+@click.option("--raw", default=0, help="With --break: how many have their volume as a device.")
+def main(*, times: int, pods: int, broken: bool, raw: int) -> None:
     """Run crowds, print what there is before and after each; 1 where something is left."""
     place = here()
     with alone(place):
         crowds = Crowds(place=place, size=pods)
-        sys.exit(0 if (crowds.broken() if broken else crowds.in_a_row(times)) else 1)
+        sys.exit(0 if (crowds.broken(raw=raw) if broken else crowds.in_a_row(times)) else 1)
 
 
 if __name__ == "__main__":

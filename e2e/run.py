@@ -55,29 +55,29 @@ def main(arguments: list[str]) -> int:
         print(f"{marks[0]} chooses the parts of a run; choose scenarios by -k", file=sys.stderr)
         return USAGE_ERROR
     place = here()
-    with alone(place):
-        ends = _parts(place, arguments)
+    with alone(place) as lock:
+        ends = _parts(place, arguments, lock)
     if all(end == NONE_CHOSEN for end in ends):
         print("no scenario has these words", file=sys.stderr)
         return NONE_CHOSEN
     return next((end for end in ends if end not in (0, NONE_CHOSEN)), 0)
 
 
-def _parts(place: Place, arguments: list[str]) -> list[int]:
+def _parts(place: Place, arguments: list[str], lock: int) -> list[int]:
     with_slow = any(one == FULL or one.startswith("-k") for one in arguments)
     others = [one for one in arguments if one != FULL]
     ends: list[int] = []
     for name, part in PARTS.items():
         chosen = [one.removesuffix(NOT_SLOW) if with_slow else one for one in part]
         began_s = time.monotonic()
-        ends.append(_part(place, name, [*chosen, *others]))
+        ends.append(_part(place, name, [*chosen, *others], lock))
         print(f"{name}: {time.monotonic() - began_s:.0f} s", flush=True)
         if ends[-1] == INTERRUPTED:
             break
     return ends
 
 
-def _part(place: Place, name: str, arguments: list[str]) -> int:
+def _part(place: Place, name: str, arguments: list[str], lock: int) -> int:
     command = [
         sys.executable, "-m", "pytest", "--verbose", "--tb=short", "-rfE", "-p", "no:randomly",
         "--durations=15", f"--timeout={TIMEOUT_S}", f"--rootdir={ROOT}",
@@ -89,8 +89,9 @@ def _part(place: Place, name: str, arguments: list[str]) -> int:
     before = signal.signal(signal.SIGINT, _leave_to_pytest)
     try:
         return subprocess.run(
-            [*command, *arguments], cwd=ROOT, check=False, env=place.environment()
-        ).returncode
+            [*command, *arguments], cwd=ROOT, check=False, env=place.environment(),
+            pass_fds=(lock,),  # scenarios may outlive this process
+        ).returncode  # fmt: skip
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from e2e.cluster.network import ADDRESS_POOL
+from e2e.cluster.network import ADDRESS_POOL, note_forwarding
 from e2e.cluster.place import Place
 from e2e.cluster.shell import CommandFailed, Shell
 
@@ -73,11 +73,6 @@ def ensure(place: Place, shell: Shell) -> str:
             " for this alone: E2E_DOCKERD=own"
         )
     return "the user's"
-
-
-def has_containers(place: Place) -> bool:
-    """Whether a daemon of our own lives, or would find containers again: a reboot ends it alone."""
-    return place.docker_pid() is not None or any((place.docker / "data" / "containers").glob("*"))
 
 
 def living_elsewhere(place: Place) -> Path | None:
@@ -185,6 +180,7 @@ def _start(place: Place) -> None:
         settings["default-runtime"] = "limited"
     place.docker_config.write_text(json.dumps(settings, indent=1))
     (place.docker / "docker.pid").unlink(missing_ok=True)  # after a reboot another may have that id
+    note_forwarding()
     with (place.docker / "dockerd.log").open("w") as log:
         subprocess.Popen(
             ["/usr/sbin/dockerd", "--config-file", str(place.docker_config)],

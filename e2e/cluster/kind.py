@@ -137,11 +137,13 @@ class Kind:
 
     def load(self, *images: str) -> None:
         """Give the nodes images that docker has, unless they have them."""
-        first = self.nodes()[0]
-        listed = self._shell.run(
-            "docker", "exec", first, "ctr", "--namespace", "k8s.io", "images", "list", "--quiet"
-        )
-        absent = [image for image in images if f"docker.io/{image}" not in listed.split()]
+        nodes = [
+            self._shell.run(
+                "docker", "exec", node, "ctr", "--namespace", "k8s.io", "images", "list", "--quiet"
+            ).split()
+            for node in self.nodes()
+        ]  # an earlier load may have been cut off after the first of them
+        absent = [one for one in images if any(f"docker.io/{one}" not in has for has in nodes)]
         if absent:
             self._shell.run(self._program, "load", "docker-image", "--name", CLUSTER, *absent)
 
@@ -153,7 +155,9 @@ class Kind:
         """
         if self.exists():
             for node in self.nodes():
-                self._shell.holds("docker", "exec", node, "sh", "-c", LET_GO)  # one that runs
+                self._shell.holds("docker", "unpause", node)  # one that a scenario has frozen
+                self._shell.holds("docker", "start", node)  # or stopped: nobody else sees its files
+                self._shell.holds("docker", "exec", node, "sh", "-c", LET_GO)
             self._shell.run(self._program, "delete", "cluster", "--name", CLUSTER)
         if self._shell.holds("docker", "network", "inspect", NETWORK):
             self._shell.run("docker", "network", "rm", NETWORK)

@@ -15,8 +15,10 @@ from e2e.cluster.shell import CommandFailed
 
 
 @contextmanager
-def alone(place: Place) -> Iterator[None]:
+def alone(place: Place) -> Iterator[int]:
     """Keep others out while the block runs; the kernel lets them in when this process ends.
+
+    Gives the file's descriptor: a child that has it, by `pass_fds`, keeps others out as long as it lives.
 
     Raises:
         CommandFailed: another has it, and the message tells which; or the file is another user's.
@@ -33,7 +35,7 @@ def alone(place: Place) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()}, {shlex.join(sys.orig_argv)[:200]}\n")
         file.flush()
-        yield
+        yield file.fileno()
 
 
 def _opened(place: Place) -> IO[str]:

@@ -75,6 +75,10 @@ class Place:
             return None
         return pid if str(self.docker_config).encode() in command.split(b"\0") else None
 
+    def has_containers(self) -> bool:
+        """Whether a daemon of our own lives, or would find containers again: a reboot ends it alone."""
+        return self.docker_pid() is not None or any((self.docker / "data" / "containers").glob("*"))
+
     def environment(self) -> dict[str, str]:
         """For the commands that are started: which docker, which cluster, which network."""
         found = {
@@ -94,8 +98,8 @@ def here() -> Place:
     """The place of this user, from the environment.
 
     `DISKCSI_CACHE` names the cache, else it is `diskcsi` in the user's cache directory.
-    `E2E_DOCKERD=own` asks for a docker daemon of our own; while one lives, it is the one that is
-    meant, whether or not it is asked for again.
+    `E2E_DOCKERD=own` asks for a docker daemon of our own; while one lives, or has a cluster though it
+    was killed, it is the one that is meant, whether or not it is asked for again.
 
     Raises:
         CommandFailed: a directory is another user's; the message has the way out.
@@ -107,7 +111,7 @@ def here() -> Place:
     _make(cache, ours=cache)
     asked = os.environ.get("E2E_DOCKERD", "") == "own"
     place = Place(cache=cache.resolve(), work=work, own_docker=asked)
-    return place if asked else replace(place, own_docker=place.docker_pid() is not None)
+    return place if asked else replace(place, own_docker=place.has_containers())
 
 
 def _make(directory: Path, *, ours: Path) -> None:

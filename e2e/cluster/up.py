@@ -85,8 +85,8 @@ class Cluster:
         if self._place.own_docker:
             if not docker.living_elsewhere(self._place):
                 network.remove_rules(self._shell)
-            if not docker.has_containers(self._place):
-                docker.stop(self._place, self._shell)  # one that was killed has left its mounts
+            if not self._place.has_containers():
+                self._stop()  # one that was killed has left its mounts
                 print("nothing runs")
                 return
         with self._steps.step("docker"):
@@ -94,9 +94,14 @@ class Cluster:
         programs = self._programs(("kind",), self._go())
         with self._steps.step("kind cluster"):
             Kind(place=self._place, shell=self._shell, programs=programs).delete()
-        docker.stop(self._place, self._shell)
+        self._stop()
         self._place.kubeconfig.unlink(missing_ok=True)
         shutil.rmtree(self._place.programs, ignore_errors=True)
+
+    def _stop(self) -> None:
+        docker.stop(self._place, self._shell)
+        if self._place.own_docker and not docker.living_elsewhere(self._place):
+            network.restore_forwarding(self._shell)
 
     def programs(self, names: tuple[str, ...]) -> tuple[Path, ...]:
         """The directories with the programs of modules; built unless the cache has them."""

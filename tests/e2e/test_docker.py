@@ -17,6 +17,7 @@ from e2e.cluster.up import Cluster
 
 IPTABLES = """#!/bin/sh
 rules={directory}/rules
+[ "$1" = --list-rules ] && echo "-P FORWARD ACCEPT" && sed --quiet "s/^filter FORWARD/-A FORWARD/p" $rules
 case "$3" in
 --check) grep --quiet --line-regexp --fixed-strings -e "$2 $(shift 3; echo "$@")" $rules;;
 --insert) echo "$2 $(shift 3; echo "$@")" >> $rules;;
@@ -28,6 +29,16 @@ esac
 """
 """A list of rules in a file."""
 
+DOCKER = """#!/bin/sh
+network={directory}/network
+case "$*" in
+"network create"*) echo "$@" > $network;;
+"network inspect --format"*) cat {directory}/told 2>/dev/null || echo "diskcsi-e2e 172.30.0.0/24";;
+"network inspect"*) [ -e $network ];;
+esac
+"""
+"""With at most one network."""
+
 FOREIGN = "filter DOCKER --destination 172.17.0.2 --jump ACCEPT"
 
 
@@ -37,11 +48,14 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     (tmp_path / "rules").write_text(f"{FOREIGN}\n")
     for name, text in (
         ("iptables", IPTABLES.format(directory=tmp_path)),
-        ("docker", "#!/bin/sh\n"),
+        ("docker", DOCKER.format(directory=tmp_path)),
     ):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     monkeypatch.setattr(network, "IPTABLES", str(tmp_path / "iptables"))
+    monkeypatch.setattr(network, "FORMER", tmp_path / "former")
+    monkeypatch.setattr(network, "FORWARDING", tmp_path / "forwarding")
+    (tmp_path / "forwarding").write_text("0\n")
     return Shell(environment={"PATH": f"{tmp_path}:/usr/bin:/bin"}, log=tmp_path / "log")
 
 
@@ -64,6 +78,42 @@ def test_our_rules_go_and_others_stay(tmp_path: Path, shell: Shell) -> None:
     network.ensure(shell)
     network.remove_rules(shell)
     assert rules(tmp_path) == [FOREIGN]
+
+
+def test_a_network_that_another_version_made_is_refused(tmp_path: Path, shell: Shell) -> None:
+    """Rules for our bridge would do nothing for it; nothing is changed."""
+    (tmp_path / "network").touch()
+    (tmp_path / "told").write_text("br-1234 172.18.0.0/16\n")
+    with pytest.raises(CommandFailed, match=r"'br-1234 172.18.0.0/16'.*Run `make e2e-down`"):
+        network.ensure(shell)
+    assert rules(tmp_path) == [FOREIGN]
+
+
+@pytest.mark.parametrize(
+    ("before", "others", "after"),
+    [("0", [], "0"), ("0", ["filter FORWARD --jump ACCEPT"], "1"), ("1", [], "1")],
+    ids=["alone", "others-forward-by-now", "forwarded-before"],
+)
+def test_the_machine_forwards_no_more_than_before(
+    tmp_path: Path, shell: Shell, before: str, others: list[str], after: str
+) -> None:
+    """A daemon lets it, and leaves it so; that of a cluster may be started several times."""
+    forwarding = tmp_path / "forwarding"
+    forwarding.write_text(f"{before}\n")
+    for _ in range(2):
+        network.note_forwarding()
+        forwarding.write_text("1\n")
+    (tmp_path / "rules").write_text("\n".join([*others, ""]))
+    network.restore_forwarding(shell)
+    assert (forwarding.read_text().strip(), (tmp_path / "former").exists()) == (after, False)
+
+
+def test_forwarding_ends_with_the_cluster(place: Place, tmp_path: Path) -> None:
+    """As do its rules."""
+    network.note_forwarding()
+    (tmp_path / "forwarding").write_text("1")
+    Cluster(place=place).down()
+    assert (tmp_path / "forwarding").read_text() == "0"
 
 
 def test_every_rule_is_about_our_own_network() -> None:

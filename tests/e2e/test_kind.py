@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster.docker import has_containers
 from e2e.cluster.kind import Kind, refuse_other_image
 from e2e.cluster.modules import Programs
 from e2e.cluster.place import CLUSTER, NETWORK, Place
@@ -117,7 +116,7 @@ def test_containers_of_a_daemon_that_has_ended_are_found(
     place = Place(cache=tmp_path, work=tmp_path, own_docker=True)
     for file in files:
         (place.docker / file).mkdir(parents=True)
-    assert has_containers(place) is there
+    assert place.has_containers() is there
 
 
 def test_a_cluster_of_another_node_image_is_not_replaced_unasked() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,18 @@ def test_a_second_command_is_refused_and_told_by_whom(tmp_path: Path) -> None:
         pytest.raises(CommandFailed, match=rf"at work on this cluster: process {os.getpid()}, "),
         alone(place),
     ):
+        pass
+
+
+def test_a_child_that_outlives_the_command_keeps_others_out(tmp_path: Path) -> None:
+    """Scenarios go on where only their parent was ended."""
+    place = Place(cache=tmp_path, work=tmp_path, own_docker=False)
+    with alone(place) as lock:
+        child = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, pass_fds=(lock,))
+    with pytest.raises(CommandFailed, match="at work on this cluster"), alone(place):
+        pass
+    child.communicate()
+    with alone(place):
         pass
 
 

@@ -82,7 +82,7 @@ def test_the_slow_ones_run_where_they_are_asked_for(
     """By name, or with all others; a change is judged without them."""
     chosen: list[list[str]] = []
 
-    def part(place: Place, name: str, words: list[str]) -> int:
+    def part(place: Place, name: str, words: list[str], lock: int) -> int:
         chosen.append(words)
         return 0
 
