@@ -36,6 +36,9 @@ CODE = (
 UNAIDED = "not host and not sanity and not k8s and not images"
 """The tests that need neither root nor a tool that is built first."""
 
+AT_ONCE = "--numprocesses=4"
+"""Tests at once: they mostly wait, for a tool or a device, so two cores serve more than two."""
+
 SANITY = Path("build/bin/csi-sanity")
 SANITY_ENV = "DISKCSI_CSI_SANITY"
 
@@ -75,13 +78,13 @@ def protos(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run every test that needs neither root nor a tool that is built first."""
-    tool(session, "pytest", "-m", UNAIDED, *session.posargs)
+    tool(session, "pytest", AT_ONCE, "-m", UNAIDED, *session.posargs)
 
 
 @nox.session
 def host(session: nox.Session) -> None:
     """Run the tests that need root and loop devices."""
-    tool(session, "pytest", "-m", "host and not sanity and not images", *session.posargs)
+    tool(session, "pytest", AT_ONCE, "-m", "host and not sanity and not images", *session.posargs)
 
 
 @nox.session
@@ -89,7 +92,7 @@ def sanity(session: nox.Session) -> None:
     """Run the stock csi-sanity against the driver and a cloud with loop disks."""
     tool(session, "python", "tools/csi_sanity.py", str(SANITY))
     tool(
-        session, "pytest", "-m", "sanity", "-rs", *session.posargs,
+        session, "pytest", AT_ONCE, "-m", "sanity", "-rs", *session.posargs,
         **{SANITY_ENV: str(SANITY.resolve())},
     )  # fmt: skip
 
@@ -103,7 +106,7 @@ def k8s(session: nox.Session) -> None:
     )  # fmt: skip
     helm, kubernetes = str(told).split()
     tool(
-        session, "pytest", "-m", "k8s", "-rs", *session.posargs,
+        session, "pytest", AT_ONCE, "-m", "k8s", "-rs", *session.posargs,
         DISKCSI_HELM=f"{helm}/helm", DISKCSI_KUBECTL=f"{kubernetes}/kubectl",
     )  # fmt: skip
 
@@ -116,7 +119,7 @@ def minimums(session: nox.Session) -> None:
         "--quiet", "--no-deps", "--no-build-isolation", "--editable", ".", "--editable", "mockcloud"
     )
     # what the architecture tests read is our source: tools of today do that, in `tests`
-    code_tests = ("-m", UNAIDED, "--ignore=tests/test_architecture.py")
+    code_tests = (AT_ONCE, "-m", UNAIDED, "--ignore=tests/test_architecture.py")
     session.run("pytest", *code_tests, *session.posargs)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.host.leftovers import left_below
+
 Proof = Callable[..., subprocess.CompletedProcess[str]]
 
 WITHOUT_SANITY = ("--part=contract", "--part=life")
@@ -35,15 +37,7 @@ def endpoint(directory: Path) -> Iterator[str]:
 
 def left_behind(directory: Path) -> list[str]:
     """Loop devices, mounts and disks of this proof that are still there."""
-    loops = [
-        name
-        for file in Path("/sys/block").glob("loop*/loop/backing_file")
-        if str(directory) in (name := file.read_text())
-    ]
-    mounts = [
-        line for line in Path("/proc/mounts").read_text().splitlines() if str(directory) in line
-    ]
-    return [*loops, *mounts, *map(str, directory.rglob("*.img"))]
+    return [*left_below(directory), *map(str, directory.rglob("*.img"))]
 
 
 @pytest.mark.host

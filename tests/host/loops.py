@@ -8,7 +8,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -120,7 +120,6 @@ class Machine:
     directory: Path
     stack: ExitStack
     tasks: asyncio.TaskGroup
-    disks: list[Disk] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """The directories, and the rules."""
@@ -176,18 +175,31 @@ class Machine:
             os.truncate(path, size_mib * MIB)
         else:
             tool("cp", "--sparse=always", image, path)
-        loop = tool("losetup", "--find", "--show", path).strip()
-        self.stack.callback(tool, "losetup", "--detach", loop)
+        return self._attached(serial, path)
+
+    def plug_again(self, disk: Disk) -> Disk:
+        """The same bytes in an attachment of its own, at whatever device is free."""
+        _detach(disk.image)
+        (self.by_id / f"virtio-{disk.serial}").unlink()
+        return self._attached(disk.serial, disk.image)
+
+    def _attached(self, serial: str, image: Path) -> Disk:
+        loop = tool("losetup", "--find", "--show", image).strip()
+        self.stack.callback(_detach, image)
         (self.by_id / f"virtio-{serial}").symlink_to(loop)
-        disk = Disk(serial=serial, image=path, path=loop)
-        self.disks.append(disk)
-        return disk
+        return Disk(serial=serial, image=image, path=loop)
 
     def mounts(self) -> list[str]:
         """What is mounted below this machine's directory."""
         return [
             entry.path for entry in mountinfo.read() if entry.path.startswith(f"{self.directory}/")
         ]
+
+
+def _detach(image: Path) -> None:
+    """By its file: the device's name may be another test's by now."""
+    for loop in tool("losetup", "--noheadings", "--output=NAME", "--associated", image).split():
+        tool("losetup", "--detach", loop)
 
 
 @contextmanager

@@ -391,8 +391,7 @@ async def test_a_format_that_was_cut_off_is_repeated_in_its_own_attachment_alone
     disk.digest()
     disk.write(1024, bytes(1024))
     if again == "came-back":
-        tool("losetup", "--detach", disk.path)
-        tool("losetup", disk.path, disk.image)
+        disk = node.plug_again(disk)
         with pytest.raises(WrongState, match="its first bytes are not zero"):
             await node.stager.stage(disk.stage(node.staging))
         assert node.mounts() == []

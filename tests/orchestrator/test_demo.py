@@ -14,6 +14,7 @@ import pytest
 
 from diskcsi.orchestrator import demo
 from diskcsi.orchestrator.processes import ProgramFailed
+from tests.host.leftovers import left_below
 
 COMMAND = [sys.executable, "-m", "diskcsi", "demo"]
 
@@ -27,15 +28,7 @@ def directory() -> Iterator[Path]:
 
 def left_behind(directory: Path) -> list[str]:
     """What of this demonstration is still on the machine."""
-    loops = [
-        str(file)
-        for file in Path("/sys/block").glob("loop*/loop/backing_file")
-        if str(directory) in file.read_text()
-    ]
-    mounts = [
-        line for line in Path("/proc/mounts").read_text().splitlines() if str(directory) in line
-    ]
-    return [*loops, *mounts, *map(str, directory.iterdir())]
+    return [*left_below(directory), *map(str, directory.iterdir())]
 
 
 @pytest.mark.host
