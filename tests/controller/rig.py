@@ -34,6 +34,9 @@ from diskcsi.testing.memory import MEMORY_RULES, ZONE_KEY, MemoryCloud
 NODE, OTHER_NODE, FAR_NODE = NodeId("node-1"), NodeId("node-2"), NodeId("node-3")
 ABSENT = VolumeId("disk-9999")
 
+SIDECAR_S = 0.5
+"""What a sidecar waits after the first failure of a call, as the chart starts it."""
+
 MOUNT = VolumeCapability(mode=AccessMode.SINGLE_NODE_WRITER, access=MountAccess(fs_type="ext4"))
 BLOCK = VolumeCapability(mode=AccessMode.SINGLE_NODE_WRITER, access=BlockAccess())
 SHARED_BLOCK = VolumeCapability(mode=AccessMode.MULTI_NODE_MULTI_WRITER, access=BlockAccess())

@@ -24,7 +24,7 @@ from diskcsi.model.errors import (
     Unreachable,
 )
 from diskcsi.model.volume import DiskState
-from tests.controller.rig import NODE, ORDER, Rig, gib, zones
+from tests.controller.rig import NODE, ORDER, SIDECAR_S, Rig, gib, zones
 from tests.rows import row
 
 
@@ -164,6 +164,7 @@ async def test_a_doubt_outlives_its_flight(rig: Rig) -> None:
     with pytest.raises(Unreachable):
         await rig.create()
     rig.cloud.faults.refuse("create_disk", Exhausted("sold out"))
+    await asyncio.sleep(SIDECAR_S)
     volume = await rig.create()
     assert [disk.name for disk in rig.disks() if disk.id == volume.id] == ["pvc-1"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from diskcsi.controller.deps import Timing
 from diskcsi.model.errors import Denied, Exhausted, Pending, Unreadable
-from tests.controller.rig import ORDER, Rig, zones
+from tests.controller.rig import ORDER, SIDECAR_S, Rig, zones
 
 
 @pytest.mark.parametrize("show_s", [8.0, 50.0], ids=["longer-than-a-search", "much-longer"])
@@ -96,5 +96,6 @@ async def test_a_doubt_is_kept_when_the_wait_for_an_accepted_disk_fails(rig: Rig
     with pytest.raises(Unreadable):
         await rig.create()
     rig.cloud.faults.refuse("create_disk", Exhausted("sold out"))
+    await asyncio.sleep(SIDECAR_S)
     volume = await rig.create()
     assert [disk.id for disk in rig.disks() if disk.name == ORDER.name] == [volume.id]

@@ -61,8 +61,11 @@ class VolumeCreator:
             Exhausted: no place has stock or quota, and surely nothing was made.
         """
         order = self._order(request)
-        return await self._deps.fly(
-            ("create volume", request.name), lambda: self._create(order), arguments=request
+        key = ("create volume", request.name)
+        return await self._deps.refusals.heed(
+            key,
+            lambda: self._deps.fly(key, lambda: self._create(order), arguments=request),
+            arguments=request,
         )
 
     def _order(self, request: CreateVolume) -> _Order:

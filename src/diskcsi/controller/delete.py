@@ -21,7 +21,10 @@ class VolumeDeleter:
         Raises:
             InUse: a node holds it; the message names the node.
         """
-        await self._deps.fly(("delete volume", volume_id), lambda: self._delete(volume_id))
+        key = ("delete volume", volume_id)
+        await self._deps.refusals.heed(
+            key, lambda: self._deps.fly(key, lambda: self._delete(volume_id))
+        )
 
     async def _delete(self, volume_id: VolumeId) -> None:
         async with self._deps.volumes.hold(volume_id):

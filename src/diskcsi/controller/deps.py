@@ -15,6 +15,7 @@ from diskcsi.aio.locks import KeyedLock
 from diskcsi.controller.disks import DiskReader
 from diskcsi.controller.doubts import Doubts
 from diskcsi.controller.reading import looking, patiently
+from diskcsi.controller.refusals import Refusals
 from diskcsi.model.capabilities import Capability
 from diskcsi.model.errors import Broken, DiskError, Pending, Unsupported
 from diskcsi.model.ids import NodeId, VolumeId
@@ -61,6 +62,7 @@ class Deps:
     random: Random
     timing: Timing = field(default_factory=Timing)
     doubts: Doubts = field(default_factory=Doubts)
+    refusals: Refusals = field(default_factory=Refusals)
 
     async def fly(
         self, key: Hashable, work: Callable[[], Awaitable[Result]], *, arguments: object = None

@@ -65,7 +65,8 @@
 # the zone of the node that the scheduler chose, and no other
 - --strict-topology
 - --retry-interval-start=500ms
-- --retry-interval-max=1m
+# a disk is deleted so soon after its detach; of claims that are refused the driver spares the cloud
+- --retry-interval-max=5s
 # the driver changes no volume's class so far, and the sidecar then needs no right to read them
 - --feature-gates=VolumeAttributesClass=false
 {{- if not (include "diskcsi.snapshots" .) }}
