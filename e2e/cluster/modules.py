@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,8 @@ from e2e.cluster.shell import CommandFailed, Shell
 MODULES: Final = Path(__file__).parent / "modules"
 
 KUBERNETES: Final = re.compile(r"k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)")
+HELM: Final = re.compile(r"helm\.sh/helm/v3 (v\d+\.\d+\.\d+)")
+CLIENT: Final = re.compile(r"k8s\.io/client-go v0\.(\d+)\.")
 
 OTHER_NAMES: Final = {"server": "etcd"}
 """A program is named after its package's directory, which doesn't always tell what it is."""
@@ -91,16 +94,31 @@ def directory_of(module: str, dependency: str, *, shell: Shell, go: str) -> Path
 
 
 def _linker_flags(module: str) -> str:
-    flags = "-s -w"
+    """What the programs are told of themselves; their own release builds tell them so."""
+    told = _told_by_release(module, (MODULES / module / "go.mod").read_text())
+    return "-s -w" + "".join(f" -X {name}={value}" for name, value in told.items())
+
+
+def _told_by_release(module: str, wanted: str) -> Mapping[str, str]:
     if module == "kubernetes":
-        version = kubernetes_version()
-        _, major, minor = KUBERNETES.findall((MODULES / module / "go.mod").read_text())[0]
+        version, major, minor = KUBERNETES.findall(wanted)[0]
         told = {
             "gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean",
             "gitCommit": "module", "buildDate": "1970-01-01T00:00:00Z",
         }  # fmt: skip
-        flags += "".join(f" -X k8s.io/component-base/version.{key}={told[key]}" for key in told)
-    return flags
+        return {f"k8s.io/component-base/version.{key}": value for key, value in told.items()}
+    if module == "helm":
+        # what charts may use of Kubernetes, and what lint calls deprecated, where no cluster tells
+        kubernetes = {"k8sVersionMajor": "1", "k8sVersionMinor": CLIENT.findall(wanted)[0]}
+        return {
+            "helm.sh/helm/v3/internal/version.version": HELM.findall(wanted)[0],
+            **{
+                f"helm.sh/helm/v3/pkg/{package}.{key}": value
+                for package in ("chartutil", "lint/rules")
+                for key, value in kubernetes.items()
+            },
+        }
+    return {}
 
 
 def _fingerprint(source: Path, go: str, flags: str, shell: Shell) -> str:
