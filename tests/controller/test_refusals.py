@@ -119,40 +119,71 @@ async def test_a_disk_in_use_is_looked_at_a_time_or_two_a_minute(rig: Rig) -> No
 
 
 @pytest.mark.parametrize("open_end", [Pending("goes on"), UnknownOutcome("lost")])
-async def test_what_goes_on_is_asked_for_at_once(open_end: DiskError) -> None:
+async def test_what_goes_on_is_asked_for_at_once(rig: Rig, open_end: DiskError) -> None:
     """The next call joins it, or finds what it made."""
-    refusals, tries = Refusals(), 0
-
-    async def work() -> int:
-        nonlocal tries
-        tries += 1
-        if tries == 1:
-            raise open_end
-        return tries
-
-    with pytest.raises(type(open_end)):
-        await refusals.heed("one", work)
-    assert await refusals.heed("one", work) == 2
+    assert await outcomes(rig, [(open_end, "one"), (None, "one")]) == [open_end, None]
 
 
-async def test_callers_of_one_try_count_as_one() -> None:
-    """Ten that heard the same refusal at once make no longer pause than one."""
-    refusals, tries = Refusals(first_s=1.0), 0
+@pytest.mark.parametrize(
+    "end",
+    [UnknownOutcome("lost"), Pending("goes on"), TimeoutError(), RuntimeError("bug")],
+    ids=["lost", "goes-on", "too-late", "bug"],
+)
+async def test_a_refusal_is_over_once_another_request_of_the_name_went_out(
+    rig: Rig, end: Exception
+) -> None:
+    """What that one has made may be there: a final word from before would leave it behind."""
+    sold_out = Exhausted("sold out")
+    asked = [(sold_out, "small"), (end, "large"), (None, "small")]
+    assert await outcomes(rig, asked) == [sold_out, end, None]
+
+
+async def test_while_another_request_of_the_name_runs_nothing_is_final(rig: Rig) -> None:
+    """It may be making the disk now."""
+    lasting = asyncio.Event()
+    with pytest.raises(Exhausted):
+        await fly(rig, Exhausted("sold out"), "small")
+    other = rig.begin(rig.deps.fly_unless_refused("one", lasting.wait, arguments="large"))
+    await asyncio.sleep(0)
+    with pytest.raises(Pending):
+        await fly(rig, None, "small")
+    lasting.set()
+    await other
+
+
+async def fly(rig: Rig, end: Exception | None, arguments: str) -> None:
+    """A flight that ends so."""
 
     async def work() -> None:
-        nonlocal tries
-        tries += 1
-        await asyncio.sleep(0.1)
-        raise Unreadable("no right to look")
+        if end is not None:
+            raise end
 
-    told = await asyncio.gather(
-        *(refusals.heed("one", work) for _ in range(10)), return_exceptions=True
-    )
+    await rig.deps.fly_unless_refused("one", work, arguments=arguments)
+
+
+async def outcomes(rig: Rig, asked: list[tuple[Exception | None, str]]) -> list[Exception | None]:
+    """What one request after the other ends in, without a pause, if its work ends as is said."""
+    heard: list[Exception | None] = []
+    for end, arguments in asked:
+        try:
+            await fly(rig, end, arguments)
+        except Exception as told:  # noqa: BLE001 - it is compared
+            heard.append(told)
+        else:
+            heard.append(None)
+    return heard
+
+
+async def test_callers_of_one_try_count_as_one(rig: Rig) -> None:
+    """Ten that heard the same refusal at once make no longer pause than one."""
+    rig.cloud.faults.refuse("find_disks", Denied("no right"), times=100)
+    rig.cloud.state.latency.call_s = 0.1
+    told = await asyncio.gather(*(rig.create() for _ in range(10)), return_exceptions=True)
     assert {type(one) for one in told} == {Unreadable}
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(SIDECAR_S)
     with pytest.raises(Unreadable):
-        await refusals.heed("one", work)
-    assert tries == 11
+        await rig.create()
+    assert asked(rig, "find_disks") == 2
 
 
 async def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
@@ -164,6 +195,6 @@ async def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
 
     for number in range(1000):
         with pytest.raises(Denied):
-            await refusals.heed(number, work)
+            await refusals.noting(number, work)
         await asyncio.sleep(1)
     assert len(refusals) < 70

@@ -61,11 +61,8 @@ class VolumeCreator:
             Exhausted: no place has stock or quota, and surely nothing was made.
         """
         order = self._order(request)
-        key = ("create volume", request.name)
-        return await self._deps.refusals.heed(
-            key,
-            lambda: self._deps.fly(key, lambda: self._create(order), arguments=request),
-            arguments=request,
+        return await self._deps.fly_unless_refused(
+            ("create volume", request.name), lambda: self._create(order), arguments=request
         )
 
     def _order(self, request: CreateVolume) -> _Order:

@@ -21,9 +21,8 @@ class VolumeDeleter:
         Raises:
             InUse: a node holds it; the message names the node.
         """
-        key = ("delete volume", volume_id)
-        await self._deps.refusals.heed(
-            key, lambda: self._deps.fly(key, lambda: self._delete(volume_id))
+        await self._deps.fly_unless_refused(
+            ("delete volume", volume_id), lambda: self._delete(volume_id)
         )
 
     async def _delete(self, volume_id: VolumeId) -> None:

@@ -97,6 +97,19 @@ class Deps:
                 f"another request for {key} with other arguments is still running"
             ) from conflict
 
+    async def fly_unless_refused(
+        self, key: Hashable, work: Callable[[], Awaitable[Result]], *, arguments: object = None
+    ) -> Result:
+        """As `fly`; a request that was refused just now is refused so again, without the cloud.
+
+        Raises:
+            DiskError: the refusal, of this flight or of the last one.
+        """
+        self.refusals.repeat(key, arguments)
+        return await self.fly(
+            key, lambda: self.refusals.noting(key, work, arguments), arguments=arguments
+        )
+
     def deadline(self) -> asyncio.Timeout:
         """Bounds work that runs outside of a flight, such as a read: callers may set no deadline."""
         return asyncio.timeout(self.timing.flight_s)

@@ -50,41 +50,49 @@ class Refusals:
         """How many are remembered."""
         return len(self._last)
 
-    async def heed(
-        self, key: Hashable, work: Callable[[], Awaitable[Result]], *, arguments: object = None
-    ) -> Result:
-        """The result of `work`, unless the last one of `key` was refused just now.
+    def repeat(self, key: Hashable, arguments: object = None) -> None:
+        """Refuse this request as just now; return if it is time to ask the cloud.
 
-        Other `arguments` are another request, which nobody has refused yet.
+        A request with other `arguments` ends what is remembered: it goes out, and what it makes may
+        be there afterwards, so that a final word from before would leave it behind.
 
         Raises:
-            DiskError: the refusal, of this try or of the last one.
+            DiskError: the last refusal.
         """
         last = self._last.get(key)
-        if last is not None and last.arguments == arguments and _now_s() < last.until_s:
+        if last is None:
+            return
+        if last.arguments != arguments:
+            del self._last[key]
+        elif _now_s() < last.until_s:
             bind(answered="as before, the cloud was not asked")
             raise last.error.with_traceback(None)
+
+    async def noting(
+        self, key: Hashable, work: Callable[[], Awaitable[Result]], arguments: object = None
+    ) -> Result:
+        """The result of `work`, whose refusal is remembered; it runs as the one flight of `key`.
+
+        Raises:
+            DiskError: the refusal.
+        """
         try:
             result = await work()
         except GOES_ON:
             raise
         except DiskError as refusal:
-            self._remember(key, refusal, arguments)
+            self._note(key, refusal, arguments)
             raise
         self._last.pop(key, None)
         return result
 
-    def _remember(self, key: Hashable, refusal: DiskError, arguments: object) -> None:
+    def _note(self, key: Hashable, refusal: DiskError, arguments: object) -> None:
         now_s = _now_s()
         self._last = {
             one: told for one, told in self._last.items() if now_s < told.until_s + self._max_s
         }
         last = self._last.get(key)
-        pause_s = self._first_s
-        if last is not None and last.arguments == arguments:
-            if now_s < last.until_s:
-                return  # whoever asked at the same time has noted it
-            pause_s = min(2 * last.pause_s, self._max_s)
+        pause_s = self._first_s if last is None else min(2 * last.pause_s, self._max_s)
         until_s = now_s + pause_s * self._random.uniform(0.5, 1.0)  # so that not all come at once
         bare = copy(refusal)  # without the frames of the call, and all that they hold
         self._last[key] = _Refusal(bare, arguments, pause_s, until_s)
