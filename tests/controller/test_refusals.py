@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from diskcsi.controller.refusals import Refusals
+from diskcsi.controller.refusals import SOON, Refusals
 from diskcsi.model.errors import (
+    MAYBE_RUNNING,
     Denied,
     DiskError,
     Exhausted,
@@ -17,6 +19,7 @@ from diskcsi.model.errors import (
     UnknownOutcome,
     Unreachable,
     Unreadable,
+    WrongState,
 )
 from diskcsi.model.volume import DiskState
 from tests.controller.rig import NODE, SIDECAR_S, Rig, gib
@@ -48,9 +51,9 @@ async def insist(rig: Rig, seconds: float) -> list[DiskError]:
 @pytest.mark.parametrize(
     "refusal",
     [
-        Exhausted("sold out", hint="wait", code="OutOfStock", request_id="r-1"),
-        Denied("no right"),
+        Denied("no right", hint="grant it", code="Forbidden.RAM", request_id="r-1"),
         Unreachable("wrong key"),
+        WrongState("the snapshot has failed"),
     ],
     ids=lambda refusal: type(refusal).__name__,
 )
@@ -58,14 +61,39 @@ async def test_a_claim_that_is_refused_costs_a_call_or_two_a_minute(
     rig: Rig, refusal: DiskError
 ) -> None:
     """Its sidecar asks every five seconds, and hears the cloud's own words each time."""
-    rig.cloud.faults.refuse("find_disks", refusal, times=10_000)
+    rig.cloud.faults.refuse("create_disk", refusal, times=10_000)
     await insist(rig, 300)
-    before = asked(rig, "find_disks")
+    before = asked(rig, "create_disk")
     heard = await insist(rig, HOUR_S)
     assert len(heard) > HOUR_S / OFTEN_S
-    assert HOUR_S / 65 <= asked(rig, "find_disks") - before <= HOUR_S / 30
-    assert len({str(one) for one in heard}) == 1
-    assert refusal.code in str(heard[-1])
+    assert HOUR_S / 65 <= asked(rig, "create_disk") - before <= HOUR_S / 30
+    repeats = [one for one in heard if not isinstance(one, type(refusal)) or SOON in str(one)]
+    assert {(one.message, one.code, one.request_id) for one in heard} == {
+        (refusal.message, refusal.code, refusal.request_id)
+    }
+    assert {str(one) for one in repeats} == {f"{refusal}; {SOON}"}
+
+
+async def test_a_repeated_refusal_is_never_final(rig: Rig) -> None:
+    """Another controller, which has the lead meanwhile, may have made what this one was refused."""
+    slow = replace(rig, deps=replace(rig.deps, refusals=Refusals(first_s=60.0)))
+    rig.cloud.faults.refuse("create_disk", Denied("no right"))
+    with pytest.raises(Denied):
+        await slow.create()
+    volume = await rig.restarted().create()
+    with pytest.raises(MAYBE_RUNNING, match="no right"):
+        await slow.create()
+    await asyncio.sleep(60)
+    assert (await slow.create()).id == volume.id
+
+
+async def test_what_is_sold_out_is_asked_for_each_time(rig: Rig) -> None:
+    """A scheduler comes with another place, or the same one, at its own pace."""
+    rig.cloud.faults.refuse("create_disk", Exhausted("sold out"), times=10)
+    for _ in range(10):
+        with pytest.raises(Exhausted):
+            await rig.create()
+    assert (await rig.create()).size_gib == 20
 
 
 async def test_the_first_tries_all_reach_the_cloud(rig: Rig) -> None:
@@ -86,9 +114,9 @@ async def test_once_the_cloud_can_it_serves_within_a_minute(rig: Rig) -> None:
 
 
 async def test_another_request_of_the_name_is_not_refused_for_the_first(rig: Rig) -> None:
-    """The scheduler chose another place, or the size was corrected."""
-    rig.cloud.faults.refuse("create_disk", Exhausted("sold out"))
-    with pytest.raises(Exhausted):
+    """The class was corrected, and the claim made again."""
+    rig.cloud.faults.refuse("create_disk", Denied("no right"))
+    with pytest.raises(Denied):
         await rig.create()
     volume = await rig.create(capacity=gib(30))
     assert volume.size_gib == 30
@@ -108,7 +136,7 @@ async def test_a_disk_in_use_is_looked_at_a_time_or_two_a_minute(rig: Rig) -> No
     """Once it is free it goes with the next look."""
     disk = rig.given_disk(state=DiskState.IN_USE, attached_to=frozenset({NODE}))
     for _ in range(200):
-        with pytest.raises(InUse, match=NODE):
+        with pytest.raises((InUse, Unreachable), match=NODE):
             await rig.deleter.delete(disk.id)
         await asyncio.sleep(OFTEN_S)
     assert asked(rig, "delete_disk") < 200 * OFTEN_S / 30
@@ -132,17 +160,17 @@ async def test_what_goes_on_is_asked_for_at_once(rig: Rig, open_end: DiskError) 
 async def test_a_refusal_is_over_once_another_request_of_the_name_went_out(
     rig: Rig, end: Exception
 ) -> None:
-    """What that one has made may be there: a final word from before would leave it behind."""
-    sold_out = Exhausted("sold out")
-    asked = [(sold_out, "small"), (end, "large"), (None, "small")]
-    assert await outcomes(rig, asked) == [sold_out, end, None]
+    """What that one has made may be there, and is looked for."""
+    no_right = Denied("no right")
+    requests = [(no_right, "small"), (end, "large"), (None, "small")]
+    assert await outcomes(rig, requests) == [no_right, end, None]
 
 
 async def test_while_another_request_of_the_name_runs_nothing_is_final(rig: Rig) -> None:
     """It may be making the disk now."""
     lasting = asyncio.Event()
-    with pytest.raises(Exhausted):
-        await fly(rig, Exhausted("sold out"), "small")
+    with pytest.raises(Denied):
+        await fly(rig, Denied("no right"), "small")
     other = rig.begin(rig.deps.fly_unless_refused("one", lasting.wait, arguments="large"))
     await asyncio.sleep(0)
     with pytest.raises(Pending):
@@ -180,7 +208,7 @@ async def test_callers_of_one_try_count_as_one(rig: Rig) -> None:
     rig.cloud.state.latency.call_s = 0.1
     told = await asyncio.gather(*(rig.create() for _ in range(10)), return_exceptions=True)
     assert {type(one) for one in told} == {Unreadable}
-    await asyncio.sleep(SIDECAR_S)
+    await asyncio.sleep(0.25)
     with pytest.raises(Unreadable):
         await rig.create()
     assert asked(rig, "find_disks") == 2

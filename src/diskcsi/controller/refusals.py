@@ -1,31 +1,37 @@
-"""What a request was refused with a moment ago is its answer still: the cloud isn't asked at once.
+"""A request that was refused a moment ago is told so again, and the cloud isn't asked at once.
 
 A sidecar that asks often notices soon that a disk is free, and its many claims that can't be served
 would use up the account's quota of calls. So it may ask often, and the cloud is asked after pauses
-that grow: between them a repeat hears what the last try heard.
+that grow: between them a repeat hears the words of the last try.
+
+It hears them as an answer that is not final: between two tries another controller may have made
+what this one was refused (CSI spec, CreateVolume errors).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
-from copy import copy
 from dataclasses import dataclass
 from random import Random
 from typing import Final, TypeVar
 
-from diskcsi.model.errors import DiskError, Pending, UnknownOutcome
-from diskcsi.telemetry.logging import bind
+from diskcsi.model.errors import DiskError, Exhausted, Pending, UnknownOutcome, Unreachable
 
 Result = TypeVar("Result")
 
-GOES_ON: Final = (Pending, UnknownOutcome)
-"""Not the end of anything: the next try joins the work, or finds what it made."""
+NOT_REMEMBERED: Final = (Pending, UnknownOutcome, Exhausted)
+"""Work that goes on is joined, or what it made is found; and a scheduler looks for another place."""
+
+SOON: Final = "the cloud is asked again within a minute"
 
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    error: DiskError
+    message: str
+    hint: str
+    code: str
+    request_id: str
     arguments: object
     pause_s: float
     until_s: float
@@ -51,13 +57,12 @@ class Refusals:
         return len(self._last)
 
     def repeat(self, key: Hashable, arguments: object = None) -> None:
-        """Refuse this request as just now; return if it is time to ask the cloud.
+        """Tell this request what the last one was refused with; return if the cloud may be asked.
 
-        A request with other `arguments` ends what is remembered: it goes out, and what it makes may
-        be there afterwards, so that a final word from before would leave it behind.
+        Other `arguments` are another request: it goes out, and what was remembered is over.
 
         Raises:
-            DiskError: the last refusal.
+            Unreachable: the words of the last refusal; this time nothing was sent.
         """
         last = self._last.get(key)
         if last is None:
@@ -65,8 +70,12 @@ class Refusals:
         if last.arguments != arguments:
             del self._last[key]
         elif _now_s() < last.until_s:
-            bind(answered="as before, the cloud was not asked")
-            raise last.error.with_traceback(None)
+            raise Unreachable(
+                last.message,
+                hint=f"{last.hint}; {SOON}" if last.hint else SOON,
+                code=last.code,
+                request_id=last.request_id,
+            )
 
     async def noting(
         self, key: Hashable, work: Callable[[], Awaitable[Result]], arguments: object = None
@@ -76,26 +85,30 @@ class Refusals:
         Raises:
             DiskError: the refusal.
         """
+        last = self._last.pop(key, None)
         try:
-            result = await work()
-        except GOES_ON:
+            return await work()
+        except NOT_REMEMBERED:
             raise
         except DiskError as refusal:
-            self._note(key, refusal, arguments)
+            pause_s = self._first_s if last is None else min(2 * last.pause_s, self._max_s)
+            self._note(key, refusal, arguments, pause_s)
             raise
-        self._last.pop(key, None)
-        return result
 
-    def _note(self, key: Hashable, refusal: DiskError, arguments: object) -> None:
+    def _note(self, key: Hashable, refusal: DiskError, arguments: object, pause_s: float) -> None:
         now_s = _now_s()
         self._last = {
             one: told for one, told in self._last.items() if now_s < told.until_s + self._max_s
         }
-        last = self._last.get(key)
-        pause_s = self._first_s if last is None else min(2 * last.pause_s, self._max_s)
-        until_s = now_s + pause_s * self._random.uniform(0.5, 1.0)  # so that not all come at once
-        bare = copy(refusal)  # without the frames of the call, and all that they hold
-        self._last[key] = _Refusal(bare, arguments, pause_s, until_s)
+        self._last[key] = _Refusal(
+            message=refusal.message,
+            hint=refusal.hint,
+            code=refusal.code,
+            request_id=refusal.request_id,
+            arguments=arguments,
+            pause_s=pause_s,
+            until_s=now_s + pause_s * self._random.uniform(0.5, 1.0),  # not all come at once
+        )
 
 
 def _now_s() -> float:
