@@ -208,6 +208,19 @@ async def test_a_call_that_is_cancelled_is_counted_as_such(tmp_path: Path, log: 
     assert heard.told[-1] == ("ended", "ControllerPublishVolume", "Canceled")
 
 
+async def test_a_call_whose_caller_ran_out_of_patience_is_counted_as_such(
+    tmp_path: Path, log: Log
+) -> None:
+    """It is the case in which the outcome is open: work goes on, and nobody was told."""
+    heard, forever = Heard(), asyncio.Event()
+    waiting = Controller(forever.wait)
+    async with serving(tmp_path / "s", served_by(controller=waiting), counter=heard) as served:
+        with pytest.raises((GRPCError, TimeoutError)):
+            await served.controller.controller_publish_volume(PUBLISH, timeout=0.05)
+        await until(lambda: served.guard.running == 0)
+    assert heard.told[-1] == ("ended", "ControllerPublishVolume", "DeadlineExceeded")
+
+
 async def test_names_that_nobody_knows_share_one_place_in_the_metrics(
     tmp_path: Path, log: Log
 ) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from betterproto import Message
 from grpclib.const import Status
 from grpclib.events import RecvRequest
 from grpclib.exceptions import GRPCError
+from grpclib.metadata import Deadline
+from grpclib.server import Stream
 
 from diskcsi.edge.errors import is_bug, translate
 from diskcsi.edge.services import UNKNOWN
@@ -38,6 +40,12 @@ QUIET: Final = frozenset({
 
 NO_METHOD: Final = "unknown"
 """Stands in logs and metrics for names that the contract doesn't know: there is no end of them."""
+
+LATE_S: Final = 1.0
+"""Of a call that ends with so little of its time left the caller had run out of patience.
+
+Its own clock began a moment earlier, and it hangs up before the time is over here.
+"""
 
 WORTH_A_LOOK: Final = frozenset({Status.INTERNAL, Status.UNKNOWN, Status.PERMISSION_DENIED})
 
@@ -88,12 +96,14 @@ class Guard:
         if inner is UNKNOWN.func:
             method = NO_METHOD
 
-        async def outer(stream: object) -> None:
-            await self._guarded(method, lambda: inner(stream))  # type: ignore[arg-type]
+        async def outer(stream: Stream[Any, Any]) -> None:
+            await self._guarded(method, lambda: inner(stream), stream.deadline)
 
         event.method_func = outer
 
-    async def _guarded(self, method: str, call: Callable[[], object]) -> None:
+    async def _guarded(
+        self, method: str, call: Callable[[], Awaitable[None]], deadline: Deadline | None
+    ) -> None:
         began_s = self._now()
         self._enter(method)
         bind(method=method)
@@ -103,9 +113,10 @@ class Guard:
         with tracing() as calls:
             try:
                 self._refuse_when_closed()
-                await call()  # type: ignore[misc]
+                await call()
             except asyncio.CancelledError:
-                status = Status.CANCELLED
+                late = deadline is not None and deadline.time_remaining() < LATE_S
+                status = Status.DEADLINE_EXCEEDED if late else Status.CANCELLED
                 raise
             except Exception as caught:  # noqa: BLE001 - the table is total
                 cause = caught
