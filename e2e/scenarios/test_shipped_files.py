@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -93,8 +94,15 @@ def test_prometheus_takes_the_numbers(
     """Of a running controller and of a running node plug-in."""
     pods = driver.list("pods", selector="app.kubernetes.io/component=controller")
     path = f"/api/v1/namespaces/diskcsi/pods/{pods[0]['metadata']['name']}:11270/proxy/metrics"
-    of_node = machines.run(zones.first, "bash", "-c", METRICS).partition("\n\n")[2]
-    for text in (driver.run("get", "--raw", path), of_node):
+    head, _, of_node = machines.run(zones.first, "bash", "-c", METRICS).partition("\n\n")
+    assert " 200 OK" in head.splitlines()[0]
+    for text, series in (
+        (driver.run("get", "--raw", path), {"diskcsi_ready", "diskcsi_cloud_call_seconds"}),
+        (of_node, {"diskcsi_registered"}),
+    ):
+        assert {*series, "csi_grpc_execution_count"} <= set(
+            re.findall(r"(?m)^# TYPE (\w+?)(?:_total)? ", text)
+        )
         done = subprocess.run(
             [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
         )

@@ -101,6 +101,19 @@ def test_sidecars_lead_by_leases_in_their_own_namespace(plain: Rendered, name: s
     assert sidecar["livenessProbe"]["httpGet"]["path"] == "/healthz/leader-election"
 
 
+def test_only_the_sidecars_have_a_token_of_the_api_server(plain: Rendered) -> None:
+    """The driver, with the cloud's key and whatever provider, has none."""
+    pod = plain.one("Deployment")["spec"]["template"]["spec"]
+    having = {
+        one["name"]
+        for one in pod["containers"]
+        for mount in one["volumeMounts"]
+        if mount["mountPath"] == "/var/run/secrets/kubernetes.io/serviceaccount"
+    }
+    assert pod["automountServiceAccountToken"] is False
+    assert having == {f"csi-{name}" for name in SIDECARS}
+
+
 @pytest.mark.parametrize("name", SIDECARS)
 def test_a_sidecar_that_waits_for_the_driver_is_not_restarted(plain: Rendered, name: str) -> None:
     """It serves its checks when the driver is ready, whenever that is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,29 @@ def test_two_releases_of_one_name_in_two_namespaces_share_no_role(helm: Helm) ->
     first = helm.render(values=REGION, namespace="disks")
     second = helm.render(files=other, namespace="folders")
     assert not first.names() & second.names()
+
+
+@pytest.mark.parametrize("chart", ["diskcsi", "mockcloud"])
+@pytest.mark.parametrize("release", ["my.disk", "r" * 53, "a-1"])
+def test_whatever_a_release_is_called_its_objects_may_be_named_so(
+    helm: Helm, chart: str, release: str
+) -> None:
+    """Helm allows names with dots, and longer ones than what follows them leaves room for."""
+    values = {**REGION, "metrics": {"enabled": True}} if chart == "diskcsi" else {}
+    rendered = helm.render(chart, values=values, release=release)
+    names = [one["metadata"]["name"] for one in rendered.all("Service")]
+    assert names
+    assert [
+        name for name in names if not re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", name)
+    ] == []
+
+
+def test_a_name_that_no_service_may_have_is_refused(helm: Helm) -> None:
+    """With the way out."""
+    with pytest.raises(
+        Refused, match=r"1abc-diskcsi.*give the release another name, or fullnameOverride"
+    ):
+        helm.render(values=REGION, release="1abc")
 
 
 @pytest.mark.parametrize("part", ["controller", "node"])

@@ -39,6 +39,16 @@ def test_leases_are_permitted_in_the_own_namespace_alone(plain: Rendered) -> Non
     assert set(grants([role])) == {("leases", "get"), ("leases", "create"), ("leases", "update")}
 
 
+def test_no_lease_of_others_is_permitted(helm: Helm) -> None:
+    """The control plane has its own in the same namespace; each sidecar names one by the driver."""
+    role = helm.render(values={**REGION, "driverName": "disk.example-1.com"}).one("Role")
+    (by_name,) = [rule for rule in role["rules"] if rule["verbs"] != ["create"]]
+    assert by_name["resourceNames"] == [
+        "disk-example-1-com", "external-attacher-leader-disk-example-1-com",
+        "external-resizer-disk-example-1-com", "external-snapshotter-leader-disk-example-1-com",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("values", "gone"),
     [

@@ -1,5 +1,6 @@
 {{/* What the chart can tell before anything is installed; the driver tells the rest. */}}
 {{- define "diskcsi.checks" -}}
+{{- include "diskcsi.checkName" . -}}
 {{- include "diskcsi.checkProvider" . -}}
 {{- include "diskcsi.checkCredentials" . -}}
 {{- include "diskcsi.checkClasses" . -}}
@@ -9,6 +10,13 @@
 {{- include "diskcsi.checkPorts" . -}}
 {{- include "diskcsi.checkSecrets" . -}}
 {{- include "diskcsi.checkRepeated" . -}}
+{{- end -}}
+
+{{- define "diskcsi.checkName" -}}
+{{- $name := include "diskcsi.fullname" . -}}
+{{- if not (regexMatch "^[a-z]" $name) -}}
+{{- fail (printf "all objects would be named %s..., and no Service may begin with a digit: give the release another name, or fullnameOverride" $name) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "diskcsi.checkProvider" -}}

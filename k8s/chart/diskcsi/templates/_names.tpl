@@ -5,11 +5,11 @@
 {{/* What all objects begin with: the release's name, so that two releases don't meet. */}}
 {{- define "diskcsi.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 44 | trimSuffix "-" -}}
 {{- else if contains (include "diskcsi.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 44 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name (include "diskcsi.name" .) | trunc 50 | trimSuffix "-" -}}
+{{- printf "%s-%s" (.Release.Name | replace "." "-") (include "diskcsi.name" .) | trunc 44 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 

@@ -32,6 +32,7 @@
   resources: {{- toYaml $sidecar.resources | nindent 4 }}
   volumeMounts:
     - {name: socket, mountPath: /csi}
+    - {name: api-access, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
 {{- end -}}
 
 {{/* What the Pod Security Standard `restricted` asks of a pod, and of a container. */}}

@@ -4,11 +4,11 @@
 
 {{- define "mockcloud.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 44 | trimSuffix "-" -}}
 {{- else if contains (include "mockcloud.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 44 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name (include "mockcloud.name" .) | trunc 50 | trimSuffix "-" -}}
+{{- printf "%s-%s" (.Release.Name | replace "." "-") (include "mockcloud.name" .) | trunc 44 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
