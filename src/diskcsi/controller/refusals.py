@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from copy import copy
 from dataclasses import dataclass
 from random import Random
 from typing import Final, TypeVar
@@ -28,10 +29,7 @@ SOON: Final = "the cloud is asked again within a minute"
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    message: str
-    hint: str
-    code: str
-    request_id: str
+    repeated: Unreachable
     arguments: object
     pause_s: float
     until_s: float
@@ -70,12 +68,7 @@ class Refusals:
         if last.arguments != arguments:
             del self._last[key]
         elif _now_s() < last.until_s:
-            raise Unreachable(
-                last.message,
-                hint=f"{last.hint}; {SOON}" if last.hint else SOON,
-                code=last.code,
-                request_id=last.request_id,
-            )
+            raise copy(last.repeated)  # the one that is kept never holds a call's frames
 
     async def noting(
         self, key: Hashable, work: Callable[[], Awaitable[Result]], arguments: object = None
@@ -101,10 +94,12 @@ class Refusals:
             one: told for one, told in self._last.items() if now_s < told.until_s + self._max_s
         }
         self._last[key] = _Refusal(
-            message=refusal.message,
-            hint=refusal.hint,
-            code=refusal.code,
-            request_id=refusal.request_id,
+            repeated=Unreachable(
+                refusal.message,
+                hint=f"{refusal.hint}; {SOON}" if refusal.hint else SOON,
+                code=refusal.code,
+                request_id=refusal.request_id,
+            ),
             arguments=arguments,
             pause_s=pause_s,
             until_s=now_s + pause_s * self._random.uniform(0.5, 1.0),  # not all come at once
