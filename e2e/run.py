@@ -29,6 +29,8 @@ SIDE_BY_SIDE: Final = 6
 NONE_CHOSEN: Final = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 INTERRUPTED: Final = int(pytest.ExitCode.INTERRUPTED)
 USAGE_ERROR: Final = int(pytest.ExitCode.USAGE_ERROR)
+FOR_NOTHING: Final = (INTERRUPTED, USAGE_ERROR)
+"""After such an end the parts to come would only end so too."""
 
 SCENARIOS: Final = str(Path(__file__).parent / "scenarios")
 
@@ -46,7 +48,8 @@ PARTS: Final = {
 def main(arguments: list[str]) -> int:
     """0 if all chosen scenarios passed; `build/e2e/report-PART.xml` tells of each.
 
-    The slow ones run where --full asks for them, or -k chooses scenarios by their names.
+    The slow ones run where --full asks for them, or -k chooses scenarios by their names. What was
+    chosen by name has reports of its own, `report-chosen-PART.xml`: those of a run of all stay.
 
     Raises:
         CommandFailed: another command is at work on the cluster.
@@ -64,24 +67,25 @@ def main(arguments: list[str]) -> int:
 
 
 def _parts(place: Place, arguments: list[str], lock: int) -> list[int]:
-    with_slow = any(one == FULL or one.startswith("-k") for one in arguments)
+    by_name = any(one.startswith("-k") for one in arguments)
+    with_slow = by_name or FULL in arguments
     others = [one for one in arguments if one != FULL]
     ends: list[int] = []
     for name, part in PARTS.items():
         chosen = [one.removesuffix(NOT_SLOW) if with_slow else one for one in part]
         began_s = time.monotonic()
-        ends.append(_part(place, name, [*chosen, *others], lock))
+        report = place.work / f"report-{'chosen-' if by_name else ''}{name}.xml"
+        ends.append(_part(place, [*chosen, f"--junitxml={report}", *others], lock))
         print(f"{name}: {time.monotonic() - began_s:.0f} s", flush=True)
-        if ends[-1] == INTERRUPTED:
+        if ends[-1] in FOR_NOTHING:
             break
     return ends
 
 
-def _part(place: Place, name: str, arguments: list[str], lock: int) -> int:
+def _part(place: Place, arguments: list[str], lock: int) -> int:
     command = [
         sys.executable, "-m", "pytest", "--verbose", "--tb=short", "-rfE", "-p", "no:randomly",
         "--durations=15", f"--timeout={TIMEOUT_S}", f"--rootdir={ROOT}",
-        f"--junitxml={place.work / f'report-{name}.xml'}",
         f"--override-ini=cache_dir={place.work / 'pytest'}",
         "--override-ini=faulthandler_timeout=0",
     ]  # fmt: skip

@@ -62,6 +62,10 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def place_of(directory: Path) -> Place:
+    return Place(cache=directory, work=directory, own_docker=False)
+
+
 def test_an_interrupted_run_lets_the_scenario_put_right_what_it_changed(directory: Path) -> None:
     """The terminal tells both, and the run only waits for pytest; the parts to come do not begin."""
     command = [sys.executable, "-c", RUN.format(directory=directory)]
@@ -82,12 +86,36 @@ def test_the_slow_ones_run_where_they_are_asked_for(
     """By name, or with all others; a change is judged without them."""
     chosen: list[list[str]] = []
 
-    def part(place: Place, name: str, words: list[str], lock: int) -> int:
+    def part(place: Place, words: list[str], lock: int) -> int:
         chosen.append(words)
         return 0
 
-    monkeypatch.setattr(run, "here", lambda: Place(cache=tmp_path, work=tmp_path, own_docker=False))
+    monkeypatch.setattr(run, "here", lambda: place_of(tmp_path))
     monkeypatch.setattr(run, "_part", part)
     run.main(arguments)
     assert ("disruptive" in chosen[-1]) is slow
     assert FULL not in chosen[-1]
+
+
+def test_scenarios_chosen_by_name_leave_the_reports_of_a_run_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have reports of their own."""
+    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n")
+    monkeypatch.setattr(run, "here", lambda: place_of(tmp_path))
+    monkeypatch.setattr(run, "PARTS", {"first": (str(tmp_path),)})
+    assert run.main([]) == 0
+    assert run.main(["-k", "it"]) == 0
+    found = {one.name for one in tmp_path.glob("*.xml")}
+    assert found == {"report-first.xml", "report-chosen-first.xml"}
+
+
+def test_a_mistyped_choice_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The parts to come would only say so again."""
+    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n")
+    monkeypatch.setattr(run, "here", lambda: place_of(tmp_path))
+    monkeypatch.setattr(run, "PARTS", {"first": (str(tmp_path),), "second": (str(tmp_path),)})
+    assert run.main(["-k", "("]) == run.USAGE_ERROR
+    assert capfd.readouterr().err.count("Wrong expression passed to '-k'") == 1

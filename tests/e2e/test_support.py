@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import subprocess
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ import pytest
 from e2e.support.counts import changed, counts
 from e2e.support.kube import Object, is_ready
 from e2e.support.leftovers import KUBELETS, MOCKS, Made, owners_of_devices
-from e2e.support.machines import Machines
+from e2e.support.machines import KILL, Machines
 from e2e.support.permissions import Audit, granted, owners_of
 from e2e.support.waiting import NotHeld, NotSeen, hold_for, wait_for
 from tests.e2e.stand_ins import ListedKube, StatedCloud, disk, volume
@@ -295,3 +296,20 @@ def test_what_ends_while_it_is_watched_is_told() -> None:
 def test_what_stays_is_looked_at_once_at_least() -> None:
     """However short the time is."""
     assert hold_for(0, lambda: True, what="the moon") == 1
+
+
+def test_a_process_that_has_ended_is_no_failure_of_a_kill() -> None:
+    """A container's processes end with its first one, which may be before their turn."""
+    with (
+        subprocess.Popen(["/bin/sleep", "60"]) as gone,
+        subprocess.Popen(["/bin/sleep", "60"]) as running,
+    ):
+        gone.kill()
+        gone.wait()
+        subprocess.run(["/bin/sh", "-c", KILL, "sh", str(gone.pid), str(running.pid)], check=True)
+        assert running.wait() == -signal.SIGKILL
+
+
+def test_a_process_that_cannot_be_killed_is_a_failure_of_a_kill() -> None:
+    """A word that kill refuses and /proc has stands for it."""
+    assert subprocess.run(["/bin/sh", "-c", KILL, "sh", "self"], check=False).returncode == 1
