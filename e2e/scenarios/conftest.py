@@ -146,15 +146,28 @@ def mine(
     return mine
 
 
+@pytest.fixture(scope="session")
+def done_with(cluster: Kube) -> Iterator[list[str]]:
+    """Namespaces that their scenarios have left, and that go while others run: none stays.
+
+    The control plane begins five seconds after it was told, also with an empty one.
+    """
+    names: list[str] = []
+    yield names
+    if names:
+        cluster.delete("namespace", *names)
+
+
 @pytest.fixture
 def kube(
     request: pytest.FixtureRequest, mine: Kube, cluster: Kube, cloud: MockCloud,
-    machines: Machines, *, first_call: int,
+    machines: Machines, *, first_call: int, done_with: list[str],
 ) -> Iterator[Kube]:  # fmt: skip
     """A namespace of the scenario's own; afterwards nothing that it made is left anywhere.
 
     Whatever the scenario was about, no volume of its had more than one disk made for it.
     """
+    cluster.delete("namespace", mine.namespace)  # of a former run, which may still be going
     cluster.apply(namespace(mine.namespace))
     yield mine
     cloud.clear_faults()
@@ -163,7 +176,8 @@ def kube(
     made = Made.seen(kube=mine, cloud=cloud, ordered=ordered)
     # a namespace alone looks only every fifteen seconds whether its pods are gone
     mine.run("delete", "statefulset,pod,volumesnapshot,pvc", "--all", timeout_s=300)
-    cluster.delete("namespace", mine.namespace)
+    cluster.delete("namespace", mine.namespace, wait=False)
+    done_with.append(mine.namespace)
     _wait_clean(made, cluster, cloud, machines)
     log = Orders.read(cloud=cloud, since=first_call, namespace=mine.namespace)
     assert log.more_than_once() == ""

@@ -23,8 +23,11 @@ LISTED: Final = (
     ("storage.k8s.io", "volumeattachments"),
 )
 RARE: Final[Mapping[Permission, str]] = {
-    (group, resource, "list"): "a server from 1.34 on streams the list by a watch, an older one not"
-    for group, resource in LISTED
+    **{
+        (group, resource, "list"): "a server from 1.34 on streams it by a watch, an older one not"
+        for group, resource in LISTED
+    },
+    ("coordination.k8s.io", "leases", "create"): "by the first pods: what they made outlives them",
 }
 """Granted and seldom used, with the reason."""
 
