@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from diskcsi.controller.refusals import SOON, Refusals
+from diskcsi.controller.requests import CreateVolume
 from diskcsi.model.errors import (
     MAYBE_RUNNING,
     Denied,
@@ -21,8 +22,9 @@ from diskcsi.model.errors import (
     Unreadable,
     WrongState,
 )
+from diskcsi.model.topology import Requirement
 from diskcsi.model.volume import DiskState
-from tests.controller.rig import NODE, SIDECAR_S, Rig, gib
+from tests.controller.rig import NODE, ORDER, SIDECAR_S, Rig, gib, zones
 
 OFTEN_S = 5.0
 """The sidecar's longest pause, as the chart starts it."""
@@ -35,13 +37,13 @@ def asked(rig: Rig, action: str) -> int:
     return sum(call.action == action for call in rig.cloud.calls)
 
 
-async def insist(rig: Rig, seconds: float) -> list[DiskError]:
+async def insist(rig: Rig, seconds: float, order: CreateVolume = ORDER) -> list[DiskError]:
     """What a sidecar hears that asks for one volume with its own pauses, for so long."""
     heard: list[DiskError] = []
     end_s, pause_s = asyncio.get_running_loop().time() + seconds, SIDECAR_S
     while asyncio.get_running_loop().time() < end_s:
         with pytest.raises(DiskError) as told:
-            await rig.create()
+            await rig.create(order)
         heard.append(told.value)
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, OFTEN_S)
@@ -87,13 +89,28 @@ async def test_a_repeated_refusal_is_never_final(rig: Rig) -> None:
     assert (await slow.create()).id == volume.id
 
 
-async def test_what_is_sold_out_is_asked_for_each_time(rig: Rig) -> None:
+async def test_what_is_sold_out_in_the_one_place_is_asked_for_each_time(rig: Rig) -> None:
     """A scheduler comes with another place, or the same one, at its own pace."""
     rig.cloud.faults.refuse("create_disk", Exhausted("sold out"), times=10)
     for _ in range(10):
         with pytest.raises(Exhausted):
-            await rig.create()
+            await rig.create(requirement=zones("zone-a"))
     assert (await rig.create()).size_gib == 20
+
+
+@pytest.mark.parametrize(
+    "asked_for", [zones("zone-a", "zone-b"), Requirement()], ids=["all", "any"]
+)
+async def test_what_is_sold_out_everywhere_is_asked_for_a_time_or_two_a_minute(
+    rig: Rig, asked_for: Requirement
+) -> None:
+    """Nobody comes with another place for a claim that is bound at once."""
+    order = replace(ORDER, requirement=asked_for, parameters={"zone": "zone-b"})
+    rig.cloud.faults.refuse("create_disk", Exhausted("sold out"), times=10_000)
+    await insist(rig, 300, order)
+    before = asked(rig, "create_disk")
+    await insist(rig, HOUR_S, order)
+    assert HOUR_S / 65 <= asked(rig, "create_disk") - before <= HOUR_S / 30
 
 
 async def test_the_first_tries_all_reach_the_cloud(rig: Rig) -> None:

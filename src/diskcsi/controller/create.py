@@ -62,7 +62,11 @@ class VolumeCreator:
         """
         order = self._order(request)
         return await self._deps.fly_unless_refused(
-            ("create volume", request.name), lambda: self._create(order), arguments=request
+            ("create volume", request.name),
+            lambda: self._create(order),
+            arguments=request,
+            # of a claim that is bound at once all places are named, and nobody comes with another
+            rescheduled=len(request.requirement.requisite) == 1,
         )
 
     def _order(self, request: CreateVolume) -> _Order:

@@ -98,16 +98,27 @@ class Deps:
             ) from conflict
 
     async def fly_unless_refused(
-        self, key: Hashable, work: Callable[[], Awaitable[Result]], *, arguments: object = None
+        self,
+        key: Hashable,
+        work: Callable[[], Awaitable[Result]],
+        *,
+        arguments: object = None,
+        rescheduled: bool = False,
     ) -> Result:
         """As `fly`; a request that was refused just now is refused so again, without the cloud.
+
+        Args:
+            rescheduled: after an end of stock or quota a scheduler comes with another place, and
+                the cloud is asked for each.
 
         Raises:
             DiskError: the refusal, of this flight or of the last one.
         """
         self.refusals.repeat(key, arguments)
         return await self.fly(
-            key, lambda: self.refusals.noting(key, work, arguments), arguments=arguments
+            key,
+            lambda: self.refusals.noting(key, work, arguments, rescheduled=rescheduled),
+            arguments=arguments,
         )
 
     def deadline(self) -> asyncio.Timeout:

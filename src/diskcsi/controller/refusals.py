@@ -21,8 +21,8 @@ from diskcsi.model.errors import DiskError, Exhausted, Pending, UnknownOutcome, 
 
 Result = TypeVar("Result")
 
-NOT_REMEMBERED: Final = (Pending, UnknownOutcome, Exhausted)
-"""Work that goes on is joined, or what it made is found; and a scheduler looks for another place."""
+NOT_REMEMBERED: Final = (Pending, UnknownOutcome)
+"""What was begun may be done at any moment, and whoever asks then is to find it."""
 
 SOON: Final = "the cloud is asked again within a minute"
 
@@ -71,17 +71,27 @@ class Refusals:
             raise copy(last.repeated)  # the one that is kept never holds a call's frames
 
     async def noting(
-        self, key: Hashable, work: Callable[[], Awaitable[Result]], arguments: object = None
+        self,
+        key: Hashable,
+        work: Callable[[], Awaitable[Result]],
+        arguments: object = None,
+        *,
+        rescheduled: bool = False,
     ) -> Result:
         """The result of `work`, whose refusal is remembered; it runs as the one flight of `key`.
+
+        Args:
+            rescheduled: a scheduler takes an end of stock or quota as a reason to look for another
+                place; that isn't remembered, or the word of a former place would hold it up.
 
         Raises:
             DiskError: the refusal.
         """
         last = self._last.pop(key, None)
+        passing = (*NOT_REMEMBERED, Exhausted) if rescheduled else NOT_REMEMBERED
         try:
             return await work()
-        except NOT_REMEMBERED:
+        except passing:
             raise
         except DiskError as refusal:
             pause_s = self._first_s if last is None else min(2 * last.pause_s, self._max_s)
