@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from e2e.support.kube import Kube, Object, is_ready
@@ -88,12 +89,11 @@ class Parts:
             if seen is not None:
                 name, when_s = seen
                 return when_s - self._began_s(self._driver.get("pod", name), "controller")
-            new = [pod for pod in self._pods("controller") if pod["metadata"]["name"] not in former]
-            if not any(is_ready(pod) for pod in new):
-                raise NotSeen(f"no new controller is ready after {START_S} s")
-            print(
-                f"  a start isn't counted: it was ready, and the watch didn't tell in {START_S} s"
-            )
+            wait_for(
+                partial(self._one_is_ready, besides=former),
+                what="a new controller is ready", timeout_s=START_S,
+            )  # fmt: skip
+            print("  a start isn't counted: the watch told nothing of it")
         raise NotSeen(f"the watch told of none of {TRIES} new controllers")
 
     def _watched(self, path: str) -> tuple[set[str], tuple[str, float] | None]:
@@ -108,7 +108,7 @@ class Parts:
         )  # fmt: skip
         lines = iter(watch.stdout or ())
         try:
-            next(lines, "")  # it tells first of what is there: from now on it misses nothing
+            next(lines, "")  # it tells first of what is there
             former = self._end_one("controller")
             for line in lines:
                 name, _, told = line.strip().partition(" ")
@@ -118,6 +118,10 @@ class Parts:
             watch.terminate()
             watch.wait()
         return former, None
+
+    def _one_is_ready(self, *, besides: Collection[str]) -> bool:
+        pods = self._pods("controller")
+        return any(is_ready(one) for one in pods if one["metadata"]["name"] not in besides)
 
     def _end_one(self, part: str) -> set[str]:
         """Delete one pod of a part; the names of all that are there now."""

@@ -154,8 +154,14 @@ def done_with(cluster: Kube) -> Iterator[list[str]]:
     """
     names: list[str] = []
     yield names
-    if names:
-        cluster.delete("namespace", *names)
+
+    def there() -> set[str]:
+        return {one["metadata"]["name"] for one in cluster.list("namespace")}.intersection(names)
+
+    wait_for(
+        lambda: not there(), what="the scenarios' namespaces are gone", timeout_s=CLEAN_S,
+        instead=there,
+    )  # fmt: skip
 
 
 @pytest.fixture

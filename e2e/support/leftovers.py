@@ -1,4 +1,4 @@
-"""What a scenario made, and what of it is still there when its namespace is gone."""
+"""What a scenario made, and what of it is still there when it is over."""
 
 from __future__ import annotations
 

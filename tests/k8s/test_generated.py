@@ -110,6 +110,7 @@ def test_overlays_serve_snapshots_on_demand(kustomize: Path, overlay: str, snaps
     names = [one["name"] for one in pod(rendered.one("Deployment", "-controller"))["containers"]]
     assert ("csi-snapshotter" in names) is snapshots
     assert bool(rendered.all("VolumeSnapshotClass")) is snapshots
+    assert ("external-snapshotter-leader" in str(rendered.one("Role"))) is snapshots
 
 
 @pytest.mark.k8s

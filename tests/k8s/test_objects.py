@@ -172,12 +172,12 @@ def test_whatever_a_release_is_called_its_objects_may_be_named_so(
     ] == []
 
 
-def test_a_name_that_no_service_may_have_is_refused(helm: Helm) -> None:
+@pytest.mark.parametrize("chart", ["diskcsi", "mockcloud"])
+def test_a_name_that_no_service_may_have_is_refused(helm: Helm, chart: str) -> None:
     """With the way out."""
-    with pytest.raises(
-        Refused, match=r"1abc-diskcsi.*give the release another name, or fullnameOverride"
-    ):
-        helm.render(values=REGION, release="1abc")
+    way_out = f"1abc-{chart}.*give the release another name, or fullnameOverride"
+    with pytest.raises(Refused, match=way_out):
+        helm.render(chart, values=REGION if chart == "diskcsi" else {}, release="1abc")
 
 
 @pytest.mark.parametrize("part", ["controller", "node"])

@@ -50,17 +50,23 @@ def test_no_lease_of_others_is_permitted(helm: Helm) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "gone"),
+    ("values", "gone", "lease"),
     [
-        ({"snapshots": {"enabled": False}}, "snapshot"),
-        ({"sidecars": {"resizer": {"enabled": False}}}, "persistentvolumeclaims/status"),
+        ({"snapshots": {"enabled": False}}, "snapshot", "external-snapshotter-leader"),
+        (
+            {"sidecars": {"resizer": {"enabled": False}}},
+            "persistentvolumeclaims/status",
+            "external-resizer",
+        ),
     ],
 )
 def test_a_feature_that_is_off_has_no_permission(
-    helm: Helm, plain: Rendered, values: dict[str, object], gone: str
+    helm: Helm, plain: Rendered, *, values: dict[str, object], gone: str, lease: str
 ) -> None:
     """Rules come and go with the sidecar that needs them."""
     off = helm.render(values=REGION | values)
+    assert lease in str(plain.one("Role"))
+    assert lease not in str(off.one("Role"))
     assert [one for one in grants(plain.all("ClusterRole")) if gone in one[0]]
     assert not [one for one in grants(off.all("ClusterRole")) if gone in one[0]]
 

@@ -12,6 +12,13 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "mockcloud.checkName" -}}
+{{- $name := include "mockcloud.fullname" . -}}
+{{- if not (regexMatch "^[a-z]" $name) -}}
+{{- fail (printf "all objects would be named %s..., and no Service may begin with a digit: give the release another name, or fullnameOverride" $name) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Names without a namespace carry it, since one release name may be used in two of them. */}}
 {{- define "mockcloud.clusterName" -}}
 {{- printf "%s-%s" .Release.Namespace (include "mockcloud.fullname" .) -}}
