@@ -215,7 +215,7 @@ async def test_a_lost_socket_is_made_anew(tmp_path: Path, lose: Callable[[Path],
 
 async def test_a_directory_that_is_not_there_yet_is_made(tmp_path: Path) -> None:
     """The plug-in may start before kubelet does."""
-    async with offering(tmp_path / "var" / "registry") as offered:
+    async with offering(tmp_path / "a" / "b") as offered:
         assert (await offered.ask()).name == DRIVER
 
 
