@@ -124,10 +124,14 @@ class Parts:
         return any(is_ready(one) for one in pods if one["metadata"]["name"] not in besides)
 
     def _end_one(self, part: str) -> set[str]:
-        """Delete one pod of a part; the names of all that are there now."""
-        names = [str(one["metadata"]["name"]) for one in self._pods(part)]
-        self._driver.delete("pod", names[0], wait=False)
-        return set(names)
+        """Delete one pod of a part; the names of all that are there now.
+
+        One that was deleted before and is still going would make room for nothing.
+        """
+        there = [one["metadata"] for one in self._pods(part)]
+        staying = next(one for one in there if "deletionTimestamp" not in one)
+        self._driver.delete("pod", staying["name"], wait=False)
+        return {str(one["name"]) for one in there}
 
     def _pods(self, part: str) -> Sequence[Object]:
         return self._driver.list("pods", selector=f"{SELECTOR}{part}")
