@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -98,13 +99,12 @@ class Bench:
 
     def figures(self) -> list[Figure]:
         """All of them, and the cluster as it was before."""
-        self._kube.apply(namespace(NAME), storage_class(NAME))
-        try:
+        with ExitStack() as after:  # one that fails keeps none of the others
+            after.callback(self._kube.delete, "storageclass", NAME)
+            after.callback(self._kube.delete, "namespace", NAME)
+            after.callback(self._latency)
+            self._kube.apply(namespace(NAME), storage_class(NAME))
             return [*self._crowds(), *self._starts(), self._image()]
-        finally:
-            self._latency()
-            self._kube.delete("namespace", NAME)
-            self._kube.delete("storageclass", NAME)
 
     def _crowds(self) -> list[Figure]:
         _say(f"{PODS} pods with a driver that does nothing, which warm all up and don't count ...")

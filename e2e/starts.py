@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -106,17 +106,24 @@ class Parts:
             f"--request-timeout={START_S}s",
             f"--output=jsonpath={{.metadata.name}} {{{path}}}{{'\\n'}}",
         )  # fmt: skip
-        lines = iter(watch.stdout or ())
-        try:
-            next(lines, "")  # it tells first of what is there
-            former = self._end_one("controller")
-            for line in lines:
-                name, _, told = line.strip().partition(" ")
-                if name not in former and told.lower() == "true":
-                    return former, (name, time.time())
-        finally:
-            watch.terminate()
-            watch.wait()
+        with watch:
+            try:
+                return self._seen(iter(watch.stdout or ()))
+            finally:
+                watch.terminate()
+
+    def _seen(self, lines: Iterator[str]) -> tuple[set[str], tuple[str, float] | None]:
+        first = next(lines, "").strip()  # it tells first of what is there
+        if first.partition(" ")[0] not in {_name(one) for one in self._pods("controller")}:
+            print(f"  the watch tells not what is there, it says {first!r}")
+            return set(), None
+        former = self._end_one("controller")
+        for line in lines:
+            name, _, told = line.strip().partition(" ")
+            if name not in former and told.lower() == "true":
+                return former, (name, time.time())
+            if told.lower() not in {"", "true", "false"}:
+                print(f"  the watch says {line.strip()!r}")
         return former, None
 
     def _one_is_ready(self, *, besides: Collection[str]) -> bool:
@@ -127,11 +134,19 @@ class Parts:
         """Delete one pod of a part; the names of all that are there now.
 
         One that was deleted before and is still going would make room for nothing.
+
+        Raises:
+            NotSeen: no other one came in time.
         """
-        there = [one["metadata"] for one in self._pods(part)]
-        staying = next(one for one in there if "deletionTimestamp" not in one)
-        self._driver.delete("pod", staying["name"], wait=False)
-        return {str(one["name"]) for one in there}
+
+        def look() -> tuple[str, set[str]] | None:
+            there = self._pods(part)
+            staying = [_name(one) for one in there if "deletionTimestamp" not in one["metadata"]]
+            return (staying[0], {_name(one) for one in there}) if staying else None
+
+        ended, there = wait_for(look, what=f"a {part} stays", timeout_s=START_S)
+        self._driver.delete("pod", ended, wait=False)
+        return there
 
     def _pods(self, part: str) -> Sequence[Object]:
         return self._driver.list("pods", selector=f"{SELECTOR}{part}")
@@ -157,3 +172,7 @@ class Parts:
             for process in self._processes(node, part)
         ]
         return boot_s + max(int(fields[19]) for fields in stats) / ticks
+
+
+def _name(pod: Object) -> str:
+    return str(pod["metadata"]["name"])

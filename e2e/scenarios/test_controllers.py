@@ -28,10 +28,8 @@ AWAY_S: Final = 20
 MANIFEST: Final = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 ASIDE: Final = "/kind/kube-apiserver.yaml"
 
-LEASES: Final = (
-    DRIVER.replace(".", "-"),
-    f"external-attacher-leader-{DRIVER.replace('.', '-')}",
-)
+ATTACHER_LEASE: Final = f"external-attacher-leader-{DRIVER.replace('.', '-')}"
+LEASES: Final = (DRIVER.replace(".", "-"), ATTACHER_LEASE)
 """Of those that make volumes, and of those that attach them; the holder is the pod that leads."""
 
 CONTROLLERS: Final = "app.kubernetes.io/name=diskcsi,app.kubernetes.io/component=controller"
@@ -109,12 +107,12 @@ def is_restarted(pod: Object, *, before: Mapping[str, int]) -> bool:
 def test_the_death_of_the_leader_costs_no_volume(
     kube: Kube, cloud: MockCloud, orders: Callable[[], Orders], driver: Kube, machines: Machines
 ) -> None:
-    """The other replica takes over what the leading one had begun, when its lease has run out.
+    """The other replica takes over the attaches of the leading one, when its lease has run out.
 
-    Kubelet would start the dead containers again within a second: with their pod they are gone.
+    Each sidecar elects by itself, so the one that dies is the pod whose attacher leads. Kubelet would start the dead containers again within a second: with their pod they are gone.
     """
     begin_amid(kube, cloud, orders)
-    leading = leader(driver, LEASES[0])
+    leading = leader(driver, ATTACHER_LEASE)
     led = [lease for lease in LEASES if leader(driver, lease) == leading]
     kill(driver, machines, leading)
     driver.run("delete", "pod", leading, "--force", "--grace-period=0")

@@ -149,10 +149,16 @@ def series(job: str, name: str, values: str, **labels: str) -> dict[str, str]:
     return {"series": f"{name}{{{inside}}}", "values": values}
 
 
-def ended(job: str, code: str, values: str) -> dict[str, str]:
+def ended(job: str, code: str, values: str, *, method: str = "CreateVolume") -> dict[str, str]:
     """CSI calls that ended so."""
     name = "csi_grpc_execution_count_total"
-    return series(job, name, values, method="CreateVolume", code=code)
+    return series(job, name, values, method=method, code=code)
+
+
+def unknown(method: str) -> dict[str, str]:
+    """One call that hangs, as a sidecar repeats it: two in five minutes, with the pauses between."""
+    values = " ".join(str(2 * minute // 5) for minute in range(60))
+    return ended(CONTROLLER, "DeadlineExceeded", values, method=method)
 
 
 def answered(code: str, values: str = "0+12x60") -> dict[str, str]:
@@ -176,6 +182,10 @@ def ready(values: str, *, job: str = CONTROLLER, pod: str = "one") -> dict[str, 
         ("DiskcsiBug", [ended(OF_ANOTHER, "Internal", "_x20 1x60")], False),
         ("DiskcsiExhausted", [ended(CONTROLLER, "ResourceExhausted", "0+1x60")], True),
         ("DiskcsiExhausted", [ended(OF_ANOTHER, "ResourceExhausted", "0+1x60")], False),
+        ("DiskcsiOutcomesUnknown", [unknown("CreateVolume")], True),
+        ("DiskcsiOutcomesUnknown", [unknown("ControllerUnpublishVolume")], False),
+        ("DiskcsiDetachHangs", [unknown("ControllerUnpublishVolume")], True),
+        ("DiskcsiDetachHangs", [unknown("ControllerPublishVolume")], False),
         ("DiskcsiKeyRefused", [answered("Forbidden.AccessKeyDisabled")], True),
         ("DiskcsiKeyRefused", [answered("InvalidTimeStamp.Expired")], True),
         ("DiskcsiKeyRefused", [answered("Forbidden.RAM")], False),
@@ -188,6 +198,7 @@ def ready(values: str, *, job: str = CONTROLLER, pod: str = "one") -> dict[str, 
     ],
     ids=[
         "first", "further", "long-ago", "of-another", "exhausted", "exhausted-of-another",
+        "unknown", "unknown-detach", "hanging-detach", "hanging-attach",
         "key-disabled", "clock", "permission-is-no-key", "maintenance",
         "no-secret", "not-any-more", "just-now",
         "one-of-two", "not-ready-of-another",

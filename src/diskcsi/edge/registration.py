@@ -232,9 +232,20 @@ class Registrar:
         while True:
             await asyncio.sleep(self.identity_look_s * self.random.uniform(0.5, 1.0))
             if self.registration.registered:
-                with suppress(Exception):  # readiness tells; who can't be asked is no other one
-                    now = await self.look()
-                    self.registration.seen(now, has_volumes=bool(await self.staged()))
+                await self._compare()
+
+    async def _compare(self) -> None:
+        """Look who the node is now; one that can't be looked at is no other one."""
+        try:
+            now = await self.look()
+        except Exception:  # noqa: BLE001 - whatever it is, readiness asks as well and tells
+            return
+        try:
+            staged = await self.staged()
+        except Exception as error:  # noqa: BLE001 - nobody else asks, and without it nothing is decided
+            logger().warning("which volumes are staged here can't be told", error=str(error))
+        else:
+            self.registration.seen(now, has_volumes=bool(staged))
 
     def _attempts(self) -> AsyncIterator[int]:
         return backoff(first_s=self.first_pause_s, max_s=LONGEST_PAUSE_S, random=self.random)

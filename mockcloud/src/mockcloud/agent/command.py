@@ -149,8 +149,9 @@ class _Machine:
     async def run(self) -> None:
         """Be an instance until cancelled; raises Unable.
 
-        Nothing of this machine is touched before it is sure that it is none of a real cloud, and
-        its metadata address is taken only when the mock has taken it for an instance.
+        Where it is to take the address of a cloud's metadata service, nothing of this machine is
+        touched before it is sure that no such service is there; and the address is taken only when
+        the mock has taken the machine for an instance.
         """
         if self.metadata_address:
             await imds.prove_free(self.metadata_address, self.metadata_port)
