@@ -28,7 +28,7 @@ real account by this project.
 `diskcsi conformance alibaba` looks up a machine as well, by `DescribeInstances`; the driver in service never does.
 
 Leave out what you don't use. Without a permission the call ends with the code `PermissionDenied`, and the event on the claim or pod
-names the action that is missing; once it is granted it works within a minute.
+names the action that is missing; once it is granted it works about a minute later.
 
 ## Everything
 

@@ -379,6 +379,7 @@ def test_a_snapshot_has_what_a_node_wrote(cloud: Nodes) -> None:
         snapshot = cloud.call("CreateSnapshot", DiskId=disk)["SnapshotId"]
         wait_until(lambda: cloud.state()["snapshots"][0]["status"] == "accomplished", "it is done")
     copy = cloud.creates(SnapshotId=snapshot)
+    cloud.becomes(copy, "Available")
     cloud.attaches(copy, node)
     assert read(node.link(copy), 5) == b"words"
 

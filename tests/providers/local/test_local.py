@@ -33,6 +33,7 @@ from diskcsi.providers.local.copying import can_clone
 from diskcsi.providers.local.rules import FILES, rules_for
 from diskcsi.providers.local.settings import LocalSettings
 from diskcsi.testing.contract import CloudProviderContract, World
+from tests.edge.sockets import until
 
 ONE, OTHER = NodeId("node-1"), NodeId("node-2")
 
@@ -58,6 +59,11 @@ def directory(tmp_path: Path) -> Iterator[Path]:
     for image in (tmp_path / "disks").glob("*.img"):
         if device := loops.holder(image):
             loops.detach(device)
+
+
+async def released(image: Path) -> None:
+    """Wait until no device is over this file: whoever looks at all devices has it open for a moment."""
+    await until(lambda: loops.holder(image) is None)
 
 
 @pytest.fixture
@@ -162,6 +168,7 @@ async def test_a_disk_is_held_until_its_device_is_closed(
     await cloud.detach_disk(volume_id, ONE)
     while_open = (await cloud.get_disks([volume_id]))[volume_id].attached_to
     os.close(held)
+    await released(directory / "disks" / f"{volume_id[2:]}.img")
     closed = (await cloud.get_disks([volume_id]))[volume_id].attached_to
     assert (set(while_open), set(closed)) == ({ONE}, set())
 
@@ -256,6 +263,7 @@ async def test_after_a_reboot_nothing_is_attached(cloud: LocalCloud, directory: 
     device = loops.holder(directory / "disks" / f"{volume_id[2:]}.img")
     assert device is not None
     loops.detach(device)
+    await released(directory / "disks" / f"{volume_id[2:]}.img")
     assert (await cloud.get_disks([volume_id]))[volume_id].attached_to == frozenset()
     await cloud.attach_disk(volume_id, OTHER)
     assert (await cloud.get_disks([volume_id]))[volume_id].attached_to == {OTHER}
@@ -272,7 +280,7 @@ async def test_an_attach_that_was_cut_short_is_finished_by_the_next(
     await cloud.attach_disk(volume_id, ONE)
     assert loops.holder(image) == device
     await cloud.detach_disk(volume_id, ONE)
-    assert loops.holder(image) is None
+    await released(image)
 
 
 @pytest.mark.host
