@@ -38,7 +38,8 @@ from e2e.support.waiting import wait_for
 
 PODS: Final = 50
 PAIRS: Final = 5
-"""In some runs, of either driver, kubelet keeps a dead pod ten seconds longer, for its cgroup."""
+"""Single runs differ by seconds; where systemd makes the pods' cgroups, which it does on cgroup v2, kubelet
+at times keeps a dead pod half a minute longer, of either driver."""
 
 STARTS: Final = 5
 LATENCY_S: Final = 0.5

@@ -95,7 +95,11 @@ class Kind:
         config.write_text(
             (HERE / "kind.yaml")
             .read_text()
-            .format(audit=HERE / "audit", own_network=str(own_network).lower())
+            .format(
+                audit=HERE / "audit",
+                own_network=str(own_network).lower(),
+                cgroup_driver="systemd" if _has_cgroup_v2() else "cgroupfs",
+            )
         )
         self._shell.run(
             self._program, "create", "cluster", "--name", CLUSTER, "--config", config,
@@ -187,7 +191,7 @@ def published_image(shell: Shell, go: str, *, there: str) -> str:
         there: the image of a cluster that exists. One that was made here stays the choice: whether
             a registry answers today must not decide over a cluster.
     """
-    if not Path("/sys/fs/cgroup/cgroup.controllers").exists():
+    if not _has_cgroup_v2():
         return ""
     if there.startswith(node_image.REPOSITORY):
         return ""
@@ -199,3 +203,8 @@ def published_image(shell: Shell, go: str, *, there: str) -> str:
         return found[0]
     pulled = shell.holds("docker", "pull", "--quiet", found[0], timeout_s=PULL_S)
     return found[0] if pulled or there == found[0] else ""
+
+
+def _has_cgroup_v2() -> bool:
+    """As the entrypoint of the node image asks: both have to choose the same driver of cgroups."""
+    return Path("/sys/fs/cgroup/cgroup.controllers").exists()
