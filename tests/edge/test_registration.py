@@ -40,12 +40,12 @@ class Node:
         self.answered: NodeId | None = None
         self.looks = 0
         self.volumes: set[VolumeId] = set()
-        self.unreadable: Exception | None = None
+        self.unasked: Exception | None = None
 
     async def staged(self) -> set[VolumeId]:
         """The volumes on it."""
-        if self.unreadable is not None:
-            raise self.unreadable
+        if self.unasked is not None:
+            raise self.unasked
         return self.volumes
 
     async def look(self) -> NodeId:
@@ -353,15 +353,15 @@ async def test_a_node_that_has_another_id_is_registered_anew(tmp_path: Path) -> 
 async def test_a_node_whose_volumes_are_not_known_stays_and_the_log_tells(
     tmp_path: Path, log: Log
 ) -> None:
-    """Who may have some to unmount is not taken from kubelet."""
+    """Whatever fails in asking leaves it undecided whether there are some to unmount."""
     async with offering(tmp_path) as offered:
         await offered.tell()
-        offered.node.unreadable, offered.node.now = OSError("the records are unreadable"), OTHER
+        offered.node.unasked, offered.node.now = RuntimeError("can't start new thread"), OTHER
         await offered.node.looked(5)
         assert offered.registration.registered
-        assert "the records are unreadable" in log.text
+        assert "can't start new thread" in log.text
         async with offered.replaced():
-            offered.node.unreadable = None
+            offered.node.unasked = None
 
 
 async def test_looks_that_disagree_unregister_nobody(tmp_path: Path) -> None:

@@ -242,8 +242,11 @@ class Registrar:
             return
         try:
             staged = await self.staged()
-        except Exception as error:  # noqa: BLE001 - nobody else asks, and without it nothing is decided
-            logger().warning("which volumes are staged here can't be told", error=str(error))
+        except Exception as error:  # noqa: BLE001 - undecided; a record that can't be read is none
+            logger().warning(
+                "which volumes are staged here can't be told",
+                error=str(error) or type(error).__name__,
+            )
         else:
             self.registration.seen(now, has_volumes=bool(staged))
 
