@@ -109,7 +109,8 @@ def test_the_death_of_the_leader_costs_no_volume(
 ) -> None:
     """The other replica takes over the attaches of the leading one, when its lease has run out.
 
-    Each sidecar elects by itself, so the one that dies is the pod whose attacher leads. Kubelet would start the dead containers again within a second: with their pod they are gone.
+    Each sidecar elects by itself, so the one that dies is the pod whose attacher leads. Kubelet would
+    start the dead containers again within a second: with their pod they are gone.
     """
     begin_amid(kube, cloud, orders)
     leading = leader(driver, ATTACHER_LEASE)
