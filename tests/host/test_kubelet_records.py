@@ -3,7 +3,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from diskcsi.host.linux.kubelet import LinuxKubeletRecords
+from diskcsi.model.errors import WrongState
 
 CSI = "plugins/kubernetes.io/csi"
 
@@ -30,12 +33,33 @@ async def test_records_of_other_drivers_are_left_out(tmp_path: Path) -> None:
     assert await LinuxKubeletRecords(root=tmp_path, driver="disk.x").staged() == frozenset()
 
 
-async def test_a_record_that_can_not_be_read_counts_as_none(tmp_path: Path) -> None:
+async def test_a_record_that_a_crash_has_torn_counts_as_none(tmp_path: Path) -> None:
     """Whatever a crash left of it; the others count."""
     _record(tmp_path, "disk.x/whole", driverName="disk.x", volumeHandle="d-1")
     _record(tmp_path, "disk.x/keyless", driverName="disk.x")
     _record(tmp_path, "disk.x/torn")
     (tmp_path / CSI / "disk.x/torn/vol_data.json").write_text("{")
+    assert await LinuxKubeletRecords(root=tmp_path, driver="disk.x").staged() == {"d-1"}
+
+
+@pytest.mark.parametrize("unreadable", ["disk.x/other/vol_data.json", "pv"])
+async def test_what_can_not_be_read_is_no_word_that_nothing_is_staged(
+    tmp_path: Path, unreadable: str
+) -> None:
+    """A node that may have volumes must not be taken for an empty one."""
+    _record(tmp_path, "disk.x/whole", driverName="disk.x", volumeHandle="d-1")
+    hindrance = tmp_path / CSI / unreadable
+    hindrance.parent.mkdir(exist_ok=True)
+    hindrance.symlink_to(hindrance)  # the kernel refuses a link to itself, to root as well
+    with pytest.raises(WrongState, match=f"can't be read: .*{unreadable}"):
+        await LinuxKubeletRecords(root=tmp_path, driver="disk.x").staged()
+
+
+async def test_a_directory_that_goes_while_it_is_looked_at_counts_as_none(tmp_path: Path) -> None:
+    """Kubelet takes it away when a volume is unstaged; a stray file is no record either."""
+    _record(tmp_path, "disk.x/whole", driverName="disk.x", volumeHandle="d-1")
+    (tmp_path / CSI / "disk.x/empty").mkdir()
+    (tmp_path / CSI / "disk.x/file").touch()
     assert await LinuxKubeletRecords(root=tmp_path, driver="disk.x").staged() == {"d-1"}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from diskcsi.model.errors import Unreachable
+from diskcsi.model.errors import Unreachable, WrongState
 from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.node.foreign import ForeignDisks
 from diskcsi.node.info import NodeInformer
@@ -121,6 +121,21 @@ async def test_a_volume_that_is_recorded_and_mounted_counts_once(
     await node.stager.stage(STAGE)
     node.host.recorded = {VOLUME}
     assert (await inform().info()).max_volumes == 3
+
+
+async def test_a_node_whose_records_can_not_be_read_tells_what_it_told_before(
+    node: Machine, inform: Inform, lines: Lines
+) -> None:
+    """Its volumes must not be taken for disks of other hands; the log tells once, until it heals."""
+    informer = inform()
+    node.host.recorded = {VOLUME}
+    assert (await informer.info()).max_volumes == 3
+    for _ in range(2):
+        node.host.fail("staged", *[WrongState("input/output error")] * 2)
+        assert [(await informer.info()).max_volumes for _ in range(2)] == [3, 3]
+        await informer.info()
+    told = [line for line in lines() if line["level"] == "warning"]
+    assert [line["error"] for line in told] == ["input/output error"] * 2
 
 
 async def test_a_record_of_a_disk_that_is_gone_frees_no_place(

@@ -89,7 +89,7 @@ class Registration:
         self._answered = answered
         self._refusal = refusal
         self._recognition: Recognition | None = None
-        self._hindrance = ""
+        self._hindrance = self._undecided = ""
         self.reason = "the driver's own start has not come so far"
 
     @property
@@ -117,6 +117,12 @@ class Registration:
             logger().warning("not registered yet", reason=reason)
         self._hindrance = reason
 
+    def undecided(self, reason: str) -> None:
+        """Whether the node has volumes can't be told, for this reason, which the log tells when it is new."""
+        if reason != self._undecided:
+            logger().warning("which volumes are staged here can't be told", error=reason)
+        self._undecided = reason
+
     def told(self, *, registered: bool, words: str) -> None:
         """Kubelet's answer."""
         self.refused = not registered
@@ -143,6 +149,7 @@ class Registration:
         Args:
             has_volumes: whether some are staged here; then the driver stays, to unstage them.
         """
+        self._undecided = ""
         former = self._recognition
         if not self.registered or former is None:
             return
@@ -242,11 +249,8 @@ class Registrar:
             return
         try:
             staged = await self.staged()
-        except Exception as error:  # noqa: BLE001 - undecided; a record that can't be read is none
-            logger().warning(
-                "which volumes are staged here can't be told",
-                error=str(error) or type(error).__name__,
-            )
+        except Exception as error:  # noqa: BLE001 - a node that may have volumes stays
+            self.registration.undecided(str(error) or type(error).__name__)
         else:
             self.registration.seen(now, has_volumes=bool(staged))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
+from diskcsi.model.errors import WrongState
 from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.model.topology import Segments
 from diskcsi.node.foreign import ForeignDisks
@@ -61,6 +62,7 @@ class NodeInformer:
         self._max_volumes = max_volumes
         self._told: NodeFacts | None = None
         self._warned_of: str | None = None
+        self._unread = ""
         self.answered: NodeId | None = None
 
     async def info(self) -> Info:
@@ -87,8 +89,20 @@ class NodeInformer:
         return facts.node_id
 
     async def staged(self) -> Collection[VolumeId]:
-        """The volumes that are staged here, by kubelet's records."""
+        """The volumes that are staged here, by kubelet's records; raises what reading them raises."""
         return await self._records.staged()
+
+    async def _if_told(self) -> Collection[VolumeId] | None:
+        """As `staged`; None where that can't be told, which the log tells once: kubelet gets an answer."""
+        try:
+            staged = await self._records.staged()
+        except WrongState as error:
+            if str(error) != self._unread:
+                logger().warning("which volumes are staged here can't be told", error=str(error))
+            self._unread = str(error)
+            return None
+        self._unread = ""
+        return staged
 
     async def _facts(self) -> NodeFacts:
         facts = await self._source.facts()
@@ -116,7 +130,7 @@ class NodeInformer:
 
     async def _warn_of_volumes(self, *, former: NodeId, now: NodeId) -> None:
         """The answer is given all the same: no other one would be true."""
-        if volumes := sorted(await self._records.staged()):
+        if volumes := sorted(await self._if_told() or ()):
             logger().error(
                 "kubelet is told of another node while volumes of the former one are staged here",
                 former=former, now=now, volumes=volumes,
@@ -149,9 +163,12 @@ class NodeInformer:
 
     async def _count_foreign(self, facts: NodeFacts) -> int:
         """How many disks are no volumes; when nobody tells, as many as before, the system disk surely."""
-        if facts.attached_serials is None:
+        recorded = await self._if_told()
+        if facts.attached_serials is None or recorded is None:
             return max(await self._foreign.noted(facts.node_id), 1)
-        unknown = facts.attached_serials - await self._mounted() - await self._recorded()
+        # those are about to be staged again, after the machine's restart
+        volumes = {self._serial(volume_id, {}) for volume_id in recorded}
+        unknown = facts.attached_serials - await self._mounted() - volumes
         return len(await self._foreign.among(unknown, node_id=facts.node_id))
 
     async def _mounted(self) -> set[str]:
@@ -163,10 +180,6 @@ class NodeInformer:
             serial = await self._devices.serial_of(device) if device else None
             found |= {serial} if serial else set()
         return found
-
-    async def _recorded(self) -> set[str]:
-        """Serials of disks that kubelet is about to stage again, after the machine's restart."""
-        return {self._serial(volume_id, {}) for volume_id in await self._records.staged()}
 
 
 def _place(facts: NodeFacts) -> tuple[str, ...]:

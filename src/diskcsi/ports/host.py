@@ -268,5 +268,9 @@ class KubeletRecords(Protocol):
     """What kubelet has written down, and keeps when the machine is restarted."""
 
     async def staged(self) -> Collection[VolumeId]:
-        """Volumes of this driver that are staged, or were when the machine stopped."""
+        """Volumes of this driver that are staged, or were when the machine stopped.
+
+        Raises:
+            WrongState: what is written down can't be read now.
+        """
         ...

@@ -8,14 +8,18 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
+from diskcsi.model.errors import WrongState
 from diskcsi.model.ids import VolumeId
 
 PLACES: Final = (
-    "{driver}/*/vol_data.json",  # filesystems
-    "pv/*/vol_data.json",  # filesystems, staged before Kubernetes 1.24
-    "volumeDevices/*/data/vol_data.json",  # raw devices
+    ("{driver}", "vol_data.json"),  # filesystems
+    ("pv", "vol_data.json"),  # filesystems, staged before Kubernetes 1.24
+    ("volumeDevices", "data/vol_data.json"),  # raw devices
 )
-"""Below `plugins/kubernetes.io/csi`; a file stays from staging to unstaging (kubelet's pkg/volume/csi)."""
+"""Below `plugins/kubernetes.io/csi` a directory with one for each volume, and the record in that; it
+stays from staging to unstaging (kubelet's pkg/volume/csi)."""
+
+ABSENT: Final = (FileNotFoundError, NotADirectoryError)
 
 
 class LinuxKubeletRecords:
@@ -31,16 +35,27 @@ class LinuxKubeletRecords:
         self._driver = driver
 
     async def staged(self) -> Collection[VolumeId]:
-        """A record that can't be read counts as none."""
-        return await asyncio.to_thread(lambda: frozenset(self._staged()))
+        """A record that a crash has torn counts as none: kubelet stages its volume again."""
+        try:
+            return await asyncio.to_thread(lambda: frozenset(self._staged()))
+        except OSError as error:
+            raise WrongState(f"kubelet's record of a volume can't be read: {error}") from error
 
     def _staged(self) -> Iterator[VolumeId]:
-        for place in PLACES:
-            for record in self._directory.glob(place.format(driver=self._driver)):
-                try:
-                    told = json.loads(record.read_text())
-                    driver, volume_id = told["driverName"], str(told["volumeHandle"])
-                except (OSError, ValueError, KeyError, TypeError):
-                    continue
-                if driver == self._driver:
-                    yield VolumeId(volume_id)
+        for record in self._records():
+            try:
+                told = json.loads(record.read_text())
+                driver, volume_id = told["driverName"], str(told["volumeHandle"])
+            except (*ABSENT, ValueError, KeyError, TypeError):
+                continue
+            if driver == self._driver:
+                yield VolumeId(volume_id)
+
+    def _records(self) -> Iterator[Path]:
+        """Where one may be; a glob would pass over a directory that can't be read."""
+        for directory, record in PLACES:
+            try:
+                volumes = [*(self._directory / directory.format(driver=self._driver)).iterdir()]
+            except ABSENT:
+                continue
+            yield from (volume / record for volume in volumes)
