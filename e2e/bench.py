@@ -23,6 +23,7 @@ from typing import Final, TypeAlias
 
 from benchmarks.figures import Figure, table, write
 from e2e.cluster.charts import CHARTS, HERE, MOCK_NAMESPACE
+from e2e.cluster.leftovers import refuse_unusable
 from e2e.cluster.lock import alone
 from e2e.cluster.place import NAMESPACE, ROOT, Place, here
 from e2e.cluster.shell import CommandFailed
@@ -31,10 +32,10 @@ from e2e.floor import instant_driver
 from e2e.starts import Parts
 from e2e.support import crowd
 from e2e.support.cloud import MockCloud
-from e2e.support.kube import Kube, Object
+from e2e.support.kube import Kube, KubectlFailed, Object
 from e2e.support.machines import Machines
 from e2e.support.objects import DRIVER, namespace, storage_class
-from e2e.support.waiting import wait_for
+from e2e.support.waiting import NotSeen, wait_for
 
 PODS: Final = 50
 PAIRS: Final = 5
@@ -258,6 +259,7 @@ def main() -> int:
     """Measure, print and write; 1 where a promise is missed."""
     place = here()
     with alone(place):
+        refuse_unusable(place)
         figures = Bench(place=place).figures()
     print(table(figures))
     write(figures, Path(RESULT))
@@ -268,5 +270,5 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except CommandFailed as error:
+    except (CommandFailed, KubectlFailed, NotSeen) as error:
         sys.exit(f"\n{error}")

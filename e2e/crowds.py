@@ -19,13 +19,14 @@ from typing import Final, TypeAlias
 
 import click
 
+from e2e.cluster.leftovers import refuse_unusable
 from e2e.cluster.lock import alone
 from e2e.cluster.place import CLUSTER, Place, here
 from e2e.cluster.shell import CommandFailed
 from e2e.support import crowd
 from e2e.support.cloud import MockCloud
 from e2e.support.counts import Counts, changed, counts
-from e2e.support.kube import Kube
+from e2e.support.kube import Kube, KubectlFailed
 from e2e.support.leftovers import KUBELETS, MOCKS, owners_of_devices
 from e2e.support.machines import Machines, loop_binding, loop_devices
 from e2e.support.objects import namespace, storage_class
@@ -42,6 +43,8 @@ CLEARED_S: Final = 30
 
 LOOK_S: Final = 0.05
 """Between looks for devices that are made while the cluster is being deleted."""
+
+AT_LEAST_ONE: Final = click.IntRange(min=1)
 
 Device: TypeAlias = tuple[str, str]
 """The name of a loop device, and which binding of it to a file is meant."""
@@ -211,14 +214,22 @@ def _say(what: str) -> None:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--times", default=3, help="How many crowds in a row.")
-@click.option("--pods", default=50, help="How many pods a crowd has.")
+@click.option("--times", default=3, type=AT_LEAST_ONE, help="How many crowds in a row.")
+@click.option("--pods", default=50, type=AT_LEAST_ONE, help="How many pods a crowd has.")
 @click.option("--break", "broken", is_flag=True, help="Delete the cluster amid one crowd instead.")
-@click.option("--raw", default=0, help="With --break: how many have their volume as a device.")
+@click.option(
+    "--raw", default=0, type=click.IntRange(min=0),
+    help="With --break: how many have their volume as a device.",
+)  # fmt: skip
 def main(*, times: int, pods: int, broken: bool, raw: int) -> None:
     """Run crowds, print what there is before and after each; 1 where something is left."""
+    if raw and not broken:
+        raise click.UsageError("--raw goes with --break: a device outlives its node alone")
+    if raw > pods:
+        raise click.UsageError(f"--raw {raw} is more than there are pods, --pods {pods}")
     place = here()
     with alone(place):
+        refuse_unusable(place)
         crowds = Crowds(place=place, size=pods)
         sys.exit(0 if (crowds.broken(raw=raw) if broken else crowds.in_a_row(times)) else 1)
 
@@ -226,5 +237,5 @@ def main(*, times: int, pods: int, broken: bool, raw: int) -> None:
 if __name__ == "__main__":
     try:
         main(prog_name="python -m e2e.crowds")
-    except CommandFailed as error:
+    except (CommandFailed, KubectlFailed, NotSeen) as error:
         sys.exit(f"\n{error}")

@@ -7,6 +7,7 @@ side by side, since they mostly wait, and at last the others, one by one.
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -61,7 +62,11 @@ def main(arguments: list[str]) -> int:
     with alone(place) as lock:
         ends = _parts(place, arguments, lock)
     if all(end == NONE_CHOSEN for end in ends):
-        print("no scenario has these words", file=sys.stderr)
+        print(
+            f"no scenario is chosen by {shlex.join(arguments)}; `make e2e ARGS=--collect-only` names"
+            " them all",
+            file=sys.stderr,
+        )
         return NONE_CHOSEN
     return next((end for end in ends if end not in (0, NONE_CHOSEN)), 0)
 

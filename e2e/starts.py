@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -101,30 +103,33 @@ class Parts:
 
         It is watched: a look now and then would add the time between two looks.
         """
+        watch = wait_for(
+            lambda: self._began_watch(path),
+            what="a watch tells of the controllers that are there", timeout_s=START_S,
+        )  # fmt: skip
+        with _ending(watch):
+            former = self._end_one("controller")
+            for line in watch.stdout or ():
+                name, _, told = line.strip().partition(" ")
+                if name not in former and told.lower() == "true":
+                    return former, (name, time.time())
+                if told.lower() not in {"", "true", "false"}:
+                    print(f"  the watch says {line.strip()!r}")
+        return former, None
+
+    def _began_watch(self, path: str) -> subprocess.Popen[str] | None:
+        """A watch that tells of the controllers; None: it says something else, which is shown."""
         watch = self._driver.start(
             "get", "pods", f"--selector={SELECTOR}controller", "--watch",
             f"--request-timeout={START_S}s",
             f"--output=jsonpath={{.metadata.name}} {{{path}}}{{'\\n'}}",
         )  # fmt: skip
-        with watch:
-            try:
-                return self._seen(iter(watch.stdout or ()))
-            finally:
-                watch.terminate()
-
-    def _seen(self, lines: Iterator[str]) -> tuple[set[str], tuple[str, float] | None]:
-        first = next(lines, "").strip()  # it tells first of what is there
-        if first.partition(" ")[0] not in {_name(one) for one in self._pods("controller")}:
+        first = watch.stdout.readline().strip() if watch.stdout else ""
+        if first.partition(" ")[0] in {_name(one) for one in self._pods("controller")}:
+            return watch
+        with _ending(watch):
             print(f"  the watch tells not what is there, it says {first!r}")
-            return set(), None
-        former = self._end_one("controller")
-        for line in lines:
-            name, _, told = line.strip().partition(" ")
-            if name not in former and told.lower() == "true":
-                return former, (name, time.time())
-            if told.lower() not in {"", "true", "false"}:
-                print(f"  the watch says {line.strip()!r}")
-        return former, None
+        return None
 
     def _one_is_ready(self, *, besides: Collection[str]) -> bool:
         pods = self._pods("controller")
@@ -176,3 +181,13 @@ class Parts:
 
 def _name(pod: Object) -> str:
     return str(pod["metadata"]["name"])
+
+
+@contextmanager
+def _ending(watch: subprocess.Popen[str]) -> Iterator[None]:
+    """Have it ended after the block."""
+    with watch:
+        try:
+            yield
+        finally:
+            watch.terminate()

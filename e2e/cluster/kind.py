@@ -30,10 +30,16 @@ LET_GO: Final = (
 floor, and the kernel keeps them beyond a node's end. Only the node whose file it is over sees that
 file."""
 
+MADE: Final = "/kind/made"
+"""On the control plane of a cluster whose making came to its end."""
+
 UP_S: Final = 180
 """For the nodes of a cluster that is there: seconds, and a minute where they had to be started."""
 
 NODES_READY: Final = ("wait", "--for=condition=Ready", "--timeout=20s")
+
+CONTROL_PLANE: Final = f"{CLUSTER}-control-plane"
+"""The container of that node, as kind calls it."""
 
 PULL_S: Final = 300
 """For a published node image of several hundred megabytes."""
@@ -98,13 +104,13 @@ class Kind:
             .format(
                 audit=HERE / "audit",
                 own_network=str(own_network).lower(),
-                cgroup_driver="systemd" if _has_cgroup_v2() else "cgroupfs",
             )
         )
         self._shell.run(
             self._program, "create", "cluster", "--name", CLUSTER, "--config", config,
             "--kubeconfig", self._place.kubeconfig, "--wait", "300s", "--image", image,
         )  # fmt: skip
+        self._shell.run("docker", "exec", CONTROL_PLANE, "touch", MADE)
 
     def join(self) -> None:
         """Use a cluster that is there: another working copy may have made it, before a reboot.
@@ -117,6 +123,7 @@ class Kind:
             for node in self.nodes():
                 self._shell.holds("docker", "unpause", node)  # one that a scenario has frozen
                 self._shell.run("docker", "start", node)  # one that runs is fine
+            self._see_whole()
             self._shell.run(
                 self._program, "export", "kubeconfig", "--name", CLUSTER,
                 "--kubeconfig", self._place.kubeconfig,
@@ -128,6 +135,10 @@ class Kind:
                 f"the cluster that is there can't be used: {error}\nIf it is of no worth, run"
                 " `make e2e-down`, and it is made anew"
             ) from error
+
+    def _see_whole(self) -> None:
+        if not self._shell.holds("docker", "exec", CONTROL_PLANE, "test", "-e", MADE):
+            raise CommandFailed("its making was cut off before its end")
 
     def _wait_ready(self) -> None:
         kubectl = self._programs.find("kubectl")
@@ -191,7 +202,7 @@ def published_image(shell: Shell, go: str, *, there: str) -> str:
         there: the image of a cluster that exists. One that was made here stays the choice: whether
             a registry answers today must not decide over a cluster.
     """
-    if not _has_cgroup_v2():
+    if shell.run("docker", "info", "--format", "{{.CgroupVersion}}").strip() != "2":
         return ""
     if there.startswith(node_image.REPOSITORY):
         return ""
@@ -203,8 +214,3 @@ def published_image(shell: Shell, go: str, *, there: str) -> str:
         return found[0]
     pulled = shell.holds("docker", "pull", "--quiet", found[0], timeout_s=PULL_S)
     return found[0] if pulled or there == found[0] else ""
-
-
-def _has_cgroup_v2() -> bool:
-    """As the entrypoint of the node image asks: both have to choose the same driver of cgroups."""
-    return Path("/sys/fs/cgroup/cgroup.controllers").exists()

@@ -21,8 +21,8 @@ class ListedKube(Kube):
         return self
 
     def list(self, kind: str, *, selector: str = "") -> Sequence[Object]:
-        """Of this kind."""
-        return self.objects.get(kind, ())
+        """Of this kind, by its singular as well, as kubectl takes both."""
+        return self.objects.get(kind, self.objects.get(f"{kind}s", ()))
 
     def get(self, kind: str, name: str) -> Object:
         """The one of this name."""

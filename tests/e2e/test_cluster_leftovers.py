@@ -25,7 +25,9 @@ def one(kind: str, name: str, **spec: Any) -> dict[str, Any]:  # noqa: ANN401 - 
 
 
 def daemon_set(name: str, **selector: str) -> dict[str, Any]:
-    return one("DaemonSet", name, template={"spec": {"nodeSelector": selector}})
+    made = one("DaemonSet", name, template={"spec": {"nodeSelector": selector}})
+    made["metadata"]["namespace"] = "diskcsi"
+    return made
 
 
 WHOLE = [
@@ -51,10 +53,19 @@ def look(tmp_path: Path, *objects: dict[str, Any], cleared: int = 0) -> str:
 @pytest.mark.parametrize(
     ("left", "told"),
     [
-        (one("Node", "worker2", unschedulable=True), "node worker2, cordoned"),
-        (one("Node", "worker2", taints=[{"key": OUT_OF_SERVICE}]), "node worker2, with the taint"),
-        (one("Namespace", "e2e-a-node-is-lost"), "namespace e2e-a-node-is-lost"),
-        (daemon_set("diskcsi-node", e2e="nowhere"), "daemonset diskcsi-node, with the nodeS"),
+        (
+            one("Node", "worker2", unschedulable=True),
+            "node worker2, cordoned: kubectl uncordon worker2",
+        ),
+        (
+            one("Node", "worker2", taints=[{"key": OUT_OF_SERVICE}]),
+            f"kubectl taint node worker2 {OUT_OF_SERVICE}-",
+        ),
+        (one("Namespace", "e2e-a-node-is-lost"), "kubectl delete namespace e2e-a-node-is-lost"),
+        (
+            daemon_set("diskcsi-node", e2e="nowhere"),
+            "kubectl -n diskcsi patch daemonset diskcsi-node .*/nodeSelector/e2e",
+        ),
     ],
     ids=["cordon", "taint", "namespace", "selector"],
 )

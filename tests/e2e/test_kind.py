@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
-from e2e.cluster.kind import Kind, refuse_other_image
+from e2e.cluster import node_image
+from e2e.cluster.kind import MADE, Kind, published_image, refuse_other_image
 from e2e.cluster.modules import Programs
 from e2e.cluster.place import CLUSTER, NETWORK, Place
 from e2e.cluster.shell import CommandFailed, Shell
@@ -19,14 +21,31 @@ case "$@" in
 "get nodes,"*) cat {objects};;
 "get nodes"*) echo a-node;;
 *Networks*) echo '{networks}';;
+"info "*) echo {cgroups};;
+*" test -e "*) exit {cut_off};;
 "wait "*node/a-node*) [ -e {ready} ] || {{ touch {ready}; exit 1; }};;
 esac
 """
 """Kind, docker and kubectl, of a machine with one cluster of one node that comes up."""
 
 
-def kind_with(tmp_path: Path, *, cluster: str = CLUSTER, network: str) -> Kind:
-    """Kind on a machine that has this cluster on this network."""
+def kind_with(
+    tmp_path: Path, *, cluster: str = CLUSTER, network: str = NETWORK, cut_off: bool = False
+) -> Kind:
+    """Kind on a machine that has this cluster on this network, which may not have been made whole."""
+    shell = machine(tmp_path, cluster=cluster, network=network, cut_off=cut_off)
+    return Kind(
+        place=Place(cache=tmp_path, work=tmp_path, own_docker=False),
+        shell=shell,
+        programs=Programs(directories=(tmp_path,)),
+    )
+
+
+def machine(
+    tmp_path: Path, *, cluster: str = CLUSTER, network: str = NETWORK, cut_off: bool = False,
+    cgroups: int = 2,
+) -> Shell:  # fmt: skip
+    """A shell of such a machine; its docker has this version of cgroups."""
     networks = json.dumps({network: {}})
     for name in ("kind", "docker", "kubectl"):
         program = tmp_path / name
@@ -37,15 +56,13 @@ def kind_with(tmp_path: Path, *, cluster: str = CLUSTER, network: str) -> Kind:
                 networks=networks,
                 ready=tmp_path / "ready",
                 objects=tmp_path / "objects",
+                cut_off=int(cut_off),
+                cgroups=cgroups,
             )
         )
         program.chmod(0o755)
     (tmp_path / "objects").write_text('{"items": []}')
-    return Kind(
-        place=Place(cache=tmp_path, work=tmp_path, own_docker=False),
-        shell=Shell(environment={"PATH": f"{tmp_path}:/usr/bin:/bin"}, log=tmp_path / "log"),
-        programs=Programs(directories=(tmp_path,)),
-    )
+    return Shell(environment={"PATH": f"{tmp_path}:/usr/bin:/bin"}, log=tmp_path / "log")
 
 
 def told(tmp_path: Path) -> str:
@@ -62,7 +79,7 @@ def test_a_cluster_of_the_same_name_on_another_network_is_not_touched(tmp_path: 
 
 def test_our_own_cluster_goes_with_its_network(tmp_path: Path) -> None:
     """Both carry our name."""
-    kind_with(tmp_path, network=NETWORK).delete()
+    kind_with(tmp_path).delete()
     assert f"delete cluster --name {CLUSTER}" in told(tmp_path)
     assert f"network rm {NETWORK}" in told(tmp_path)
 
@@ -78,9 +95,10 @@ def test_a_cluster_that_is_there_is_started_and_made_known(tmp_path: Path) -> No
 
     It is waited for by the nodes' names: one that was cut off before it joined would not be missed.
     """
-    kind_with(tmp_path, network=NETWORK).join()
+    kind_with(tmp_path).join()
     orders = [line for line in told(tmp_path).splitlines() if "get nodes" not in line]
-    unfrozen, started, exported, *waited = orders
+    unfrozen, started, whole, exported, *waited = orders
+    assert whole.endswith(f"docker exec {CLUSTER}-control-plane test -e {MADE}")
     assert unfrozen.endswith("docker unpause a-node")  # docker starts none that is paused
     assert started.endswith("docker start a-node")
     assert f"export kubeconfig --name {CLUSTER} --kubeconfig {tmp_path}/kubeconfig" in exported
@@ -91,19 +109,54 @@ def test_a_cluster_in_which_scenarios_have_left_something_is_told_with_the_way_o
     tmp_path: Path,
 ) -> None:
     """The next ones would meet it; it is not taken away unasked, as somebody may look into it."""
-    kind = kind_with(tmp_path, network=NETWORK)
+    kind = kind_with(tmp_path)
     left = {"kind": "Node", "metadata": {"name": "a-node"}, "spec": {"unschedulable": True}}
     (tmp_path / "objects").write_text(json.dumps({"items": [left]}))
     with pytest.raises(CommandFailed, match=r"(?s)node a-node, cordoned.*run `make e2e-down`"):
         kind.join()
 
 
-def test_a_cluster_that_was_never_made_to_its_end_is_told_with_the_way_out(tmp_path: Path) -> None:
-    """It is not deleted unasked."""
-    kind = kind_with(tmp_path, network=NETWORK)
+def test_nodes_that_do_not_start_are_told_with_the_way_out(tmp_path: Path) -> None:
+    """The cluster is not deleted unasked."""
+    kind = kind_with(tmp_path)
     (tmp_path / "docker").write_text("#!/bin/sh\nexit 1\n")
     with pytest.raises(CommandFailed, match="If it is of no worth, run `make e2e-down`"):
         kind.join()
+
+
+def test_a_cluster_that_was_never_made_to_its_end_is_told_at_once(tmp_path: Path) -> None:
+    """Its nodes would be waited for in vain; what an interrupt has left is not deleted unasked."""
+    with pytest.raises(CommandFailed, match=r"(?s)cut off before its end.*run `make e2e-down`"):
+        kind_with(tmp_path, cut_off=True).join()
+    assert "wait " not in told(tmp_path)
+
+
+@pytest.mark.parametrize("own_network", [True, False])
+def test_a_cluster_is_made_as_configured_and_marked_as_whole(
+    tmp_path: Path, own_network: bool
+) -> None:
+    """Kind is told who brings the pod network; the mark comes when it has ended well."""
+    kind_with(tmp_path).create(image="diskcsi-e2e/node:0123", own_network=own_network)
+    config = yaml.safe_load((tmp_path / "kind.yaml").read_text())
+    assert config["networking"]["disableDefaultCNI"] is own_network
+    assert [one["role"] for one in config["nodes"]] == ["control-plane", *["worker"] * 3]
+    assert all(yaml.safe_load(one)["kind"] for one in config["kubeadmConfigPatches"])
+    created, marked = told(tmp_path).splitlines()
+    assert f"create cluster --name {CLUSTER} --config {tmp_path}/kind.yaml" in created
+    assert marked.endswith(f"docker exec {CLUSTER}-control-plane touch {MADE}")
+
+
+def test_a_machine_with_cgroup_v1_is_given_no_published_image(tmp_path: Path) -> None:
+    """Its kubelet would not start; docker's machine is asked, which may be another one."""
+    shell = machine(tmp_path, cgroups=1)
+    assert published_image(shell, "no-go", there="kindest/node:v1.34.0") == ""
+    assert "docker info" in told(tmp_path)
+
+
+def test_an_image_that_was_made_here_stays_the_choice(tmp_path: Path) -> None:
+    """Whether a registry answers today must not decide over a cluster."""
+    image = f"{node_image.REPOSITORY}:0123"
+    assert published_image(machine(tmp_path), "no-go", there=image) == ""
 
 
 @pytest.mark.parametrize(

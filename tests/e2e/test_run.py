@@ -119,3 +119,15 @@ def test_a_mistyped_choice_is_told_once(
     monkeypatch.setattr(run, "PARTS", {"first": (str(tmp_path),), "second": (str(tmp_path),)})
     assert run.main(["-k", "("]) == run.USAGE_ERROR
     assert capfd.readouterr().err.count("Wrong expression passed to '-k'") == 1
+
+
+def test_a_choice_of_nothing_is_told_with_the_way_to_the_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Who mistypes a word finds the right one."""
+    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n")
+    monkeypatch.setattr(run, "here", lambda: place_of(tmp_path))
+    monkeypatch.setattr(run, "PARTS", {"first": (str(tmp_path),)})
+    assert run.main(["-k", "drian or drained"]) == run.NONE_CHOSEN
+    told = capfd.readouterr().err
+    assert "no scenario is chosen by -k 'drian or drained'; `make e2e ARGS=--collect-only`" in told

@@ -35,10 +35,6 @@ class ReplacingKube(ListedKube):
         super().__init__(pods=pods)
         self._watches = iter(watches)
 
-    def get(self, kind: str, name: str) -> Object:
-        """As kubectl, by a kind's singular as well."""
-        return super().get(kind.removesuffix("s") + "s", name)
-
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """A watch that ends when it has told its lines."""
         tell = [sys.executable, "-c", "import sys; print(*sys.argv[1:], sep=chr(10))"]
@@ -82,8 +78,9 @@ def test_a_pod_that_is_going_already_is_not_ended_again(monkeypatch: pytest.Monk
 def test_a_watch_that_tells_not_what_is_there_ends_no_controller(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], said: str
 ) -> None:
-    """Its words are shown, and the next watch sees the start."""
-    monkeypatch.setattr(time, "sleep", pytest.fail)
+    """Its words are shown, and after a pause another watch sees the start."""
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
     kube = ReplacingKube(
         pods=[pod("a"), pod("b")],
         watches=[[said], ["a true", "b true", "a true", "a-next ", "a-next false", "a-next true"]],
@@ -91,3 +88,4 @@ def test_a_watch_that_tells_not_what_is_there_ends_no_controller(
     Parts(driver=kube, machines=OneProcess(environment={})).controller_ready_s()
     assert [one["metadata"]["name"] for one in kube.list("pods")] == ["a", "b", "a-next"]
     assert repr(said) in capsys.readouterr().out
+    assert len(pauses) == 1
