@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.k8s.charts import Helm, container, pod
+from tests.k8s.charts import Helm, Refused, container, pod
 
 pytestmark = pytest.mark.k8s
 
@@ -29,6 +29,22 @@ def test_agents_are_ready_when_their_node_is_a_machine_of_the_cloud(helm: Helm) 
     )
     assert agent["readinessProbe"]["httpGet"]["host"] == "100.100.100.200"
     assert "readinessProbe" not in container(strict.one("DaemonSet"), "mockcloud")
+
+
+@pytest.mark.parametrize("address", ["localhost", "100.100.100.200:80", "100.100.200"])
+def test_an_address_that_no_machine_can_have_is_refused(helm: Helm, address: str) -> None:
+    """An agent would find out on every node, over and over."""
+    with pytest.raises(Refused, match="metadataAddress"):
+        helm.render(
+            "mockcloud", release="mockcloud", values={"agent": {"metadataAddress": address}}
+        )
+
+
+def test_a_cloud_may_tell_nobody_who_he_is(helm: Helm) -> None:
+    """An empty address is none: the agents then are ready as soon as they run."""
+    values = {"agent": {"metadataAddress": ""}}
+    rendered = helm.render("mockcloud", release="mockcloud", values=values)
+    assert "readinessProbe" not in container(rendered.one("DaemonSet"), "mockcloud")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ CallsTo = Callable[..., Calls]
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with http_session(connect_timeout_s=2.0, call_timeout_s=5.0) as session:
+    async with http_session(connect_timeout_s=30.0, call_timeout_s=60.0) as session:
         yield session
 
 
