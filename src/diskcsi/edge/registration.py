@@ -89,7 +89,7 @@ class Registration:
         self._answered = answered
         self._refusal = refusal
         self._recognition: Recognition | None = None
-        self._hindrance = self._undecided = ""
+        self._hindrance = ""
         self.reason = "the driver's own start has not come so far"
 
     @property
@@ -117,12 +117,6 @@ class Registration:
             logger().warning("not registered yet", reason=reason)
         self._hindrance = reason
 
-    def undecided(self, reason: str) -> None:
-        """Whether the node has volumes can't be told, for this reason, which the log tells when it is new."""
-        if reason != self._undecided:
-            logger().warning("which volumes are staged here can't be told", error=reason)
-        self._undecided = reason
-
     def told(self, *, registered: bool, words: str) -> None:
         """Kubelet's answer."""
         self.refused = not registered
@@ -147,9 +141,8 @@ class Registration:
         """Who the node is now: where looks agree that it has another id, kubelet has to ask again.
 
         Args:
-            has_volumes: whether some are staged here; then the driver stays, to unstage them.
+            has_volumes: whether some are staged here, or may be; then the driver stays, to unstage them.
         """
-        self._undecided = ""
         former = self._recognition
         if not self.registered or former is None:
             return
@@ -161,8 +154,8 @@ class Registration:
             self.changed.set()
         elif former.another is None:
             logger().error(
-                "this node is another one than kubelet knows, and has volumes: it stays"
-                " registered until they are gone",
+                "this node is another one than kubelet knows, and has volumes or may have some: it"
+                " stays registered until none is left",
                 known_as=told.known_as, now=now,
                 hint="see which machine their disks are attached to, and drain this node",
             )  # fmt: skip
@@ -248,11 +241,10 @@ class Registrar:
         except Exception:  # noqa: BLE001 - whatever it is, readiness asks as well and tells
             return
         try:
-            staged = await self.staged()
-        except Exception as error:  # noqa: BLE001 - a node that may have volumes stays
-            self.registration.undecided(str(error) or type(error).__name__)
-        else:
-            self.registration.seen(now, has_volumes=bool(staged))
+            has_volumes = bool(await self.staged())
+        except Exception:  # noqa: BLE001 - who can't tell them has logged it
+            has_volumes = True
+        self.registration.seen(now, has_volumes=has_volumes)
 
     def _attempts(self) -> AsyncIterator[int]:
         return backoff(first_s=self.first_pause_s, max_s=LONGEST_PAUSE_S, random=self.random)

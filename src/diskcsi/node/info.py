@@ -22,6 +22,12 @@ STAYS_HINT: Final = (
 )
 
 
+UNREAD_HINT: Final = (
+    "this node stays registered as it is, and takes as many volumes as before; see why the driver may"
+    " not read below kubelet's directory: its disk, or how it is mounted into this container"
+)
+
+
 class NodeInformer:
     """Tells of this node.
 
@@ -89,20 +95,29 @@ class NodeInformer:
         return facts.node_id
 
     async def staged(self) -> Collection[VolumeId]:
-        """The volumes that are staged here, by kubelet's records; raises what reading them raises."""
-        return await self._records.staged()
+        """The volumes that are staged here, by kubelet's records.
 
-    async def _if_told(self) -> Collection[VolumeId] | None:
-        """As `staged`; None where that can't be told, which the log tells once: kubelet gets an answer."""
+        Raises what reading them raises; the log tells that when it is new.
+        """
         try:
             staged = await self._records.staged()
-        except WrongState as error:
-            if str(error) != self._unread:
-                logger().warning("which volumes are staged here can't be told", error=str(error))
-            self._unread = str(error)
-            return None
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            if reason != self._unread:
+                logger().warning(
+                    "which volumes are staged here can't be told", error=reason, hint=UNREAD_HINT
+                )
+            self._unread = reason
+            raise
         self._unread = ""
         return staged
+
+    async def _if_told(self) -> Collection[VolumeId] | None:
+        """As `staged`, and None where that can't be told: kubelet is answered all the same."""
+        try:
+            return await self.staged()
+        except WrongState:
+            return None
 
     async def _facts(self) -> NodeFacts:
         facts = await self._source.facts()
@@ -163,12 +178,12 @@ class NodeInformer:
 
     async def _count_foreign(self, facts: NodeFacts) -> int:
         """How many disks are no volumes; when nobody tells, as many as before, the system disk surely."""
-        recorded = await self._if_told()
-        if facts.attached_serials is None or recorded is None:
+        attached = facts.attached_serials
+        if attached is None or (recorded := await self._if_told()) is None:
             return max(await self._foreign.noted(facts.node_id), 1)
-        # those are about to be staged again, after the machine's restart
+        # some may not be mounted yet: after the machine's restart they are staged again
         volumes = {self._serial(volume_id, {}) for volume_id in recorded}
-        unknown = facts.attached_serials - await self._mounted() - volumes
+        unknown = attached - await self._mounted() - volumes
         return len(await self._foreign.among(unknown, node_id=facts.node_id))
 
     async def _mounted(self) -> set[str]:
