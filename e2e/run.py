@@ -35,6 +35,9 @@ FOR_NOTHING: Final = (INTERRUPTED, USAGE_ERROR)
 
 SCENARIOS: Final = str(Path(__file__).parent / "scenarios")
 
+ONLY_NAMES: Final = ("--collect-only", "--co")
+"""Pytest's, by which scenarios are named and not run."""
+
 FULL: Final = "--full"
 NOT_SLOW: Final = " and not slow"
 """What is left out of a run of all, so that it is done in the time that a change may take."""
@@ -50,7 +53,8 @@ def main(arguments: list[str]) -> int:
     """0 if all chosen scenarios passed; `build/e2e/report-PART.xml` tells of each.
 
     The slow ones run where --full asks for them, or -k chooses scenarios by their names. What was
-    chosen by name has reports of its own, `report-chosen-PART.xml`: those of a run of all stay.
+    chosen by name, or only named, has reports of its own, `report-chosen-PART.xml`: those of a run of
+    all stay.
 
     Raises:
         CommandFailed: another command is at work on the cluster.
@@ -72,14 +76,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _parts(place: Place, arguments: list[str], lock: int) -> list[int]:
-    by_name = any(one.startswith("-k") for one in arguments)
-    with_slow = by_name or FULL in arguments
+    chooses = any(one.startswith("-k") or one in ONLY_NAMES for one in arguments)
+    with_slow = chooses or FULL in arguments
     others = [one for one in arguments if one != FULL]
     ends: list[int] = []
     for name, part in PARTS.items():
         chosen = [one.removesuffix(NOT_SLOW) if with_slow else one for one in part]
         began_s = time.monotonic()
-        report = place.work / f"report-{'chosen-' if by_name else ''}{name}.xml"
+        report = place.work / f"report-{'chosen-' if chooses else ''}{name}.xml"
         ends.append(_part(place, [*chosen, f"--junitxml={report}", *others], lock))
         print(f"{name}: {time.monotonic() - began_s:.0f} s", flush=True)
         if ends[-1] in FOR_NOTHING:

@@ -103,8 +103,9 @@ class Parts:
 
         It is watched: a look now and then would add the time between two looks.
         """
+        said: set[str] = set()
         watch = wait_for(
-            lambda: self._began_watch(path),
+            lambda: self._began_watch(path, said),
             what="a watch tells of the controllers that are there", timeout_s=START_S,
         )  # fmt: skip
         with _ending(watch):
@@ -117,18 +118,21 @@ class Parts:
                     print(f"  the watch says {line.strip()!r}")
         return former, None
 
-    def _began_watch(self, path: str) -> subprocess.Popen[str] | None:
-        """A watch that tells of the controllers; None: it says something else, which is shown."""
+    def _began_watch(self, path: str, said: set[str]) -> subprocess.Popen[str] | None:
+        """A watch that tells of the controllers; None: it says something else, which is shown once."""
+        there = {_name(one) for one in self._pods("controller")}
         watch = self._driver.start(
             "get", "pods", f"--selector={SELECTOR}controller", "--watch",
             f"--request-timeout={START_S}s",
             f"--output=jsonpath={{.metadata.name}} {{{path}}}{{'\\n'}}",
         )  # fmt: skip
         first = watch.stdout.readline().strip() if watch.stdout else ""
-        if first.partition(" ")[0] in {_name(one) for one in self._pods("controller")}:
+        if first.partition(" ")[0] in there:
             return watch
         with _ending(watch):
-            print(f"  the watch tells not what is there, it says {first!r}")
+            if first not in said:
+                print(f"  the watch tells not what is there, it says {first!r}")
+            said.add(first)
         return None
 
     def _one_is_ready(self, *, besides: Collection[str]) -> bool:

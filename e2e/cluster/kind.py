@@ -129,7 +129,7 @@ class Kind:
                 "--kubeconfig", self._place.kubeconfig,
             )  # fmt: skip
             self._wait_ready()
-            leftovers.refuse(self._shell, self._programs.find("kubectl"))
+            leftovers.refuse(self._shell, self._place)
         except CommandFailed as error:
             raise CommandFailed(
                 f"the cluster that is there can't be used: {error}\nIf it is of no worth, run"
@@ -138,7 +138,10 @@ class Kind:
 
     def _see_whole(self) -> None:
         if not self._shell.holds("docker", "exec", CONTROL_PLANE, "test", "-e", MADE):
-            raise CommandFailed("its making was cut off before its end")
+            raise CommandFailed(
+                "it has no mark of having been made to its end: its making was cut off, or an older"
+                " version has made it"
+            )
 
     def _wait_ready(self) -> None:
         kubectl = self._programs.find("kubectl")
@@ -202,9 +205,9 @@ def published_image(shell: Shell, go: str, *, there: str) -> str:
         there: the image of a cluster that exists. One that was made here stays the choice: whether
             a registry answers today must not decide over a cluster.
     """
-    if shell.run("docker", "info", "--format", "{{.CgroupVersion}}").strip() != "2":
-        return ""
     if there.startswith(node_image.REPOSITORY):
+        return ""
+    if shell.run("docker", "info", "--format", "{{.CgroupVersion}}").strip() != "2":
         return ""
     source = modules.directory_of("kind", "sigs.k8s.io/kind", shell=shell, go=go)
     text = (source / "pkg/apis/config/defaults/image.go").read_text()

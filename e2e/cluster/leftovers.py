@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, Final
 
 from e2e.cluster.place import Place
@@ -25,48 +25,45 @@ def refuse_unusable(place: Place) -> None:
     """See that there is a cluster in which something can be measured.
 
     Raises:
-        CommandFailed: there is none, or scenarios have left something in it.
+        CommandFailed: there is none that answers, or scenarios have left something in it.
     """
-    if not place.kubeconfig.exists():
-        raise CommandFailed("there is no cluster: run `make e2e-up` first")
     shell = Shell(environment=place.environment(), log=place.log)
-    refuse(shell, place.programs / "kubectl")
+    kubectl = place.programs / "kubectl"
+    if not place.kubeconfig.exists() or not shell.holds(kubectl, "get", "--raw", "/readyz"):
+        raise CommandFailed("there is no cluster that answers: `make e2e-up` makes or starts it")
+    refuse(shell, place)
 
 
-def refuse(shell: Shell, kubectl: Path) -> None:
+def refuse(shell: Shell, place: Place) -> None:
     """See that nothing of the kind is there; faults of the cloud, which nobody can see, are cleared.
 
     Raises:
         CommandFailed: something is; the message names it, and the command that puts it right.
     """
+    kubectl = place.programs / "kubectl"
     told = shell.run(
         kubectl, "get", "nodes,namespaces,daemonsets", "--all-namespaces", "--output=json"
     )
-    if found := [what for one in json.loads(told)["items"] if (what := _left(one))]:
+    if found := [what for one in json.loads(told)["items"] for what in _left(one)]:
         raise CommandFailed(
             "scenarios that were cut off have left something in it; if you need what else is in it, put"
-            " it right yourself:\n" + "\n".join(found)
+            f" it right yourself:\n{place.exports}\n" + "\n".join(found)
         )
     shell.holds(kubectl, "delete", "--raw", FAULTS)  # a cluster without the cloud has none
 
 
-def _left(one: dict[str, Any]) -> str:
-    """What is left of it, and the command that puts it right; empty: nothing."""
+def _left(one: dict[str, Any]) -> Iterator[str]:
+    """The commands that put right what is left of it, each with what that is."""
     name, spec = one["metadata"]["name"], one.get("spec", {})
-    match one["kind"]:
-        case "Namespace" if name.startswith(OF_SCENARIOS):
-            return f"namespace {name}: kubectl delete namespace {name}"
-        case "Node" if spec.get("unschedulable"):
-            return f"node {name}, cordoned: kubectl uncordon {name}"
-        case "Node" if any(taint["key"] == OUT_OF_SERVICE for taint in spec.get("taints", ())):
-            return (
-                f"node {name}, with the taint {OUT_OF_SERVICE}:"
-                f" kubectl taint node {name} {OUT_OF_SERVICE}-"
-            )
-        case "DaemonSet" if NOWHERE in spec["template"]["spec"].get("nodeSelector", {}):
-            return (
-                f"daemonset {name}, with the nodeSelector {NOWHERE}:"
-                f" kubectl -n {one['metadata']['namespace']} patch daemonset {name} --type=json -p"
-                f""" '[{{"op": "remove", "path": "/spec/template/spec/nodeSelector/{NOWHERE}"}}]'"""
-            )
-    return ""
+    if one["kind"] == "Namespace" and name.startswith(OF_SCENARIOS):
+        yield f"kubectl delete namespace {name}    # a scenario's"
+    if one["kind"] == "Node" and spec.get("unschedulable"):
+        yield f"kubectl uncordon {name}    # it is cordoned"
+    if any(taint["key"] == OUT_OF_SERVICE for taint in spec.get("taints", ())):
+        yield f"kubectl taint node {name} {OUT_OF_SERVICE}-    # it has the taint"
+    if one["kind"] == "DaemonSet" and NOWHERE in spec["template"]["spec"].get("nodeSelector", {}):
+        yield (
+            f"kubectl -n {one['metadata']['namespace']} patch daemonset {name} --type=json -p"
+            f""" '[{{"op": "remove", "path": "/spec/template/spec/nodeSelector/{NOWHERE}"}}]'"""
+            "    # it is for no node"
+        )

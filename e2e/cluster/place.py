@@ -47,6 +47,11 @@ class Place:
         return self.work / "bin"
 
     @property
+    def exports(self) -> str:
+        """What a person tells a shell, so that kubectl and helm are these, and mean this cluster."""
+        return f"export KUBECONFIG={self.kubeconfig} PATH={self.programs}:$PATH"
+
+    @property
     def log(self) -> Path:
         """What every command printed."""
         return self.work / "up.log"

@@ -20,6 +20,12 @@ class CommandFailed(Exception):  # noqa: N818 - reads as what happened
     """A command ended with an error; the message has its last lines and where the rest is."""
 
 
+def words(error: BaseException) -> str:
+    """What it says, and below it what went wrong before and was not told: it came up in cleaning up."""
+    before = None if error.__suppress_context__ else error.__context__
+    return str(error) if before is None else f"{error}\nand before that: {words(before)}"
+
+
 class Shell:
     """Starts commands with one environment and one log."""
 

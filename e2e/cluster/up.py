@@ -147,7 +147,7 @@ class Cluster:
             f"""
 The cluster {CLUSTER} is ready after {self._steps.whole_s():.0f} s. Try it:
 
-  export KUBECONFIG={self._place.kubeconfig} PATH={self._place.programs}:$PATH
+  {self._place.exports}
   kubectl apply -f examples/kubernetes/pvc.yaml      # a claim, and a pod that writes to it
   kubectl get pvc,pod,volumeattachment
   kubectl -n {NAMESPACE} logs -l app.kubernetes.io/component=node --prefix    # what the nodes did

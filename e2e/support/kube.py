@@ -36,7 +36,7 @@ class Kube:
         """What kubectl printed.
 
         Raises:
-            KubectlFailed: it ended with an error.
+            KubectlFailed: it ended with an error, or not in time.
         """
         done = self.attempt(*arguments, text=text, timeout_s=timeout_s)
         if done.returncode:
@@ -46,13 +46,22 @@ class Kube:
     def attempt(
         self, *arguments: str, text: str | None = None, timeout_s: float = 120
     ) -> subprocess.CompletedProcess[str]:
-        """The same, for a command that may fail."""
-        return subprocess.run(
-            [str(self._kubectl), "--namespace", self.namespace, *arguments],
-            input=text, stdin=None if text is not None else subprocess.DEVNULL,
-            capture_output=True, text=True, errors="replace", check=False, timeout=timeout_s,
-            env=self._environment,
-        )  # fmt: skip
+        """The same, for a command that may fail.
+
+        Raises:
+            KubectlFailed: it did not end in time.
+        """
+        try:
+            return subprocess.run(
+                [str(self._kubectl), "--namespace", self.namespace, *arguments],
+                input=text, stdin=None if text is not None else subprocess.DEVNULL,
+                capture_output=True, text=True, errors="replace", check=False, timeout=timeout_s,
+                env=self._environment,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise KubectlFailed(
+                f"kubectl {' '.join(arguments)}: no end after {timeout_s:g} s"
+            ) from error
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Begin a command that goes on beside the scenario; its owner ends it."""

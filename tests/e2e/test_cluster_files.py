@@ -17,7 +17,7 @@ from e2e.cluster import node_image
 from e2e.cluster.kind import HERE
 from e2e.cluster.modules import MODULES, kubernetes_version
 from e2e.cluster.place import ROOT, Place, here
-from e2e.cluster.shell import CommandFailed, Shell
+from e2e.cluster.shell import CommandFailed, Shell, words
 
 RUNC_LIMITED = HERE / "node" / "runc-limited"
 RECORDING_RUNC = "#!/bin/sh\nprintf '%s\\n' \"$@\" > $RECORD\n"
@@ -83,6 +83,28 @@ def test_a_machine_with_the_capability_gives_what_was_asked_for(tmp_path: Path) 
     config.write_text(json.dumps({"process": PROCESS}))
     limited(tmp_path, given="000001ffffffffff", arguments=["run", "--bundle", str(tmp_path)])
     assert json.loads(config.read_text()) == {"process": PROCESS}
+
+
+def test_kubelet_and_containerd_are_told_of_one_driver_of_cgroups() -> None:
+    """The entrypoint changes a line that is there, and a file in the directory that kubelet reads."""
+    entrypoint = (HERE / "node" / "entrypoint").read_text()
+    (setting,) = re.findall(r"s/(\w+ =) \.\*/", entrypoint)
+    (directory,) = re.findall(r"cat > (\S+)/cgroups\.conf", entrypoint)
+    assert (HERE / "node" / "containerd.toml").read_text().count(f" {setting} ") == 1
+    assert f'--config-dir={directory}"' in (HERE / "node" / "10-kubeadm.conf").read_text()
+
+
+def test_what_went_wrong_before_a_failed_clean_up_is_told_too(tmp_path: Path) -> None:
+    """It is the cause; a message that tells of its own cause has it already."""
+    with pytest.raises(CommandFailed) as failed:
+        try:
+            raise CommandFailed("no pod came")
+        finally:
+            raise CommandFailed("the namespace stays")
+    assert words(failed.value) == "the namespace stays\nand before that: no pod came"
+    with pytest.raises(CommandFailed) as failed:
+        Shell(environment={}, log=tmp_path / "log").run("/no-such-program")
+    assert words(failed.value) == "/no-such-program is not installed"
 
 
 def test_every_module_has_its_sums() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from e2e.cluster.leftovers import FAULTS, OUT_OF_SERVICE, refuse
+from e2e.cluster.place import Place
 from e2e.cluster.shell import CommandFailed, Shell
 
 KUBECTL = """#!/bin/sh
@@ -42,11 +43,13 @@ WHOLE = [
 
 def look(tmp_path: Path, *objects: dict[str, Any], cleared: int = 0) -> str:
     """Every command that a look at a cluster with these objects gives."""
-    kubectl = tmp_path / "kubectl"
+    place = Place(cache=tmp_path, work=tmp_path, own_docker=False)
+    place.programs.mkdir(exist_ok=True)
+    kubectl = place.programs / "kubectl"
     kubectl.write_text(KUBECTL.format(directory=tmp_path, cleared=cleared))
     kubectl.chmod(0o755)
     (tmp_path / "objects").write_text(json.dumps({"items": [*WHOLE, *objects]}))
-    refuse(Shell(environment={"PATH": "/usr/bin:/bin"}, log=tmp_path / "log"), kubectl)
+    refuse(Shell(environment={"PATH": "/usr/bin:/bin"}, log=tmp_path / "log"), place)
     return (tmp_path / "told").read_text()
 
 
@@ -55,13 +58,13 @@ def look(tmp_path: Path, *objects: dict[str, Any], cleared: int = 0) -> str:
     [
         (
             one("Node", "worker2", unschedulable=True),
-            "node worker2, cordoned: kubectl uncordon worker2",
+            "kubectl uncordon worker2 ",
         ),
         (
             one("Node", "worker2", taints=[{"key": OUT_OF_SERVICE}]),
-            f"kubectl taint node worker2 {OUT_OF_SERVICE}-",
+            f"kubectl taint node worker2 {OUT_OF_SERVICE}- ",
         ),
-        (one("Namespace", "e2e-a-node-is-lost"), "kubectl delete namespace e2e-a-node-is-lost"),
+        (one("Namespace", "e2e-a-node-is-lost"), "kubectl delete namespace e2e-a-node-is-lost "),
         (
             daemon_set("diskcsi-node", e2e="nowhere"),
             "kubectl -n diskcsi patch daemonset diskcsi-node .*/nodeSelector/e2e",
@@ -70,8 +73,19 @@ def look(tmp_path: Path, *objects: dict[str, Any], cleared: int = 0) -> str:
     ids=["cordon", "taint", "namespace", "selector"],
 )
 def test_what_a_scenario_has_left_is_named(tmp_path: Path, left: dict[str, Any], told: str) -> None:
-    """It may be somebody's who looks into a failure: nothing is taken away unasked."""
-    with pytest.raises(CommandFailed, match=told):
+    """It may be somebody's who looks into a failure: nothing is taken away unasked.
+
+    The commands that do it are for this cluster, whichever one the person's own shell means.
+    """
+    kubeconfig = f"export KUBECONFIG={tmp_path}/kubeconfig PATH={tmp_path}/bin:.PATH"
+    with pytest.raises(CommandFailed, match=f"(?s){kubeconfig}\n.*{told}"):
+        look(tmp_path, left)
+
+
+def test_all_that_was_left_of_a_node_is_named_at_once(tmp_path: Path) -> None:
+    """Nobody has to ask again after each command."""
+    left = one("Node", "worker2", unschedulable=True, taints=[{"key": OUT_OF_SERVICE}])
+    with pytest.raises(CommandFailed, match=r"(?s)uncordon worker2 .*taint node worker2 "):
         look(tmp_path, left)
 
 

@@ -27,6 +27,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return found
 
 
+def cluster(place: Place, *, kubectl: str) -> None:
+    """One that is known, and answers as this program says."""
+    place.kubeconfig.touch()
+    place.programs.mkdir()
+    (place.programs / "kubectl").write_text(kubectl)
+    (place.programs / "kubectl").chmod(0o755)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -47,20 +55,19 @@ def test_numbers_of_which_no_crowd_can_be_made_are_refused(
     assert not place.log.exists()
 
 
-def test_without_a_cluster_the_way_to_one_is_told(place: Place) -> None:
-    """Nothing else is done."""
+@pytest.mark.parametrize("there", ["nothing", "a-kubeconfig"])
+def test_without_a_cluster_the_way_to_one_is_told(place: Place, there: str) -> None:
+    """One that was deleted, or whose machine was started anew, leaves its kubeconfig."""
+    if there == "a-kubeconfig":
+        cluster(place, kubectl="#!/bin/sh\nexit 1\n")
     done = CliRunner().invoke(crowds.main, [])
     assert isinstance(done.exception, CommandFailed)
-    assert str(done.exception) == "there is no cluster: run `make e2e-up` first"
-    assert not place.log.exists()
+    assert "`make e2e-up` makes or starts it" in str(done.exception)
 
 
 def test_what_a_crowd_that_was_cut_off_has_left_is_named(place: Place) -> None:
     """Another one would count it as there before, and end in objects of the same names."""
-    place.kubeconfig.touch()
-    place.programs.mkdir()
-    (place.programs / "kubectl").write_text(KUBECTL)
-    (place.programs / "kubectl").chmod(0o755)
+    cluster(place, kubectl=KUBECTL)
     done = CliRunner().invoke(crowds.main, [])
     assert isinstance(done.exception, CommandFailed)
     assert "kubectl delete namespace e2e-crowds" in str(done.exception)

@@ -62,6 +62,7 @@ def machine(
         )
         program.chmod(0o755)
     (tmp_path / "objects").write_text('{"items": []}')
+    (tmp_path / "bin").symlink_to(tmp_path)
     return Shell(environment={"PATH": f"{tmp_path}:/usr/bin:/bin"}, log=tmp_path / "log")
 
 
@@ -112,7 +113,7 @@ def test_a_cluster_in_which_scenarios_have_left_something_is_told_with_the_way_o
     kind = kind_with(tmp_path)
     left = {"kind": "Node", "metadata": {"name": "a-node"}, "spec": {"unschedulable": True}}
     (tmp_path / "objects").write_text(json.dumps({"items": [left]}))
-    with pytest.raises(CommandFailed, match=r"(?s)node a-node, cordoned.*run `make e2e-down`"):
+    with pytest.raises(CommandFailed, match=r"(?s)kubectl uncordon a-node .*run `make e2e-down`"):
         kind.join()
 
 
@@ -126,7 +127,7 @@ def test_nodes_that_do_not_start_are_told_with_the_way_out(tmp_path: Path) -> No
 
 def test_a_cluster_that_was_never_made_to_its_end_is_told_at_once(tmp_path: Path) -> None:
     """Its nodes would be waited for in vain; what an interrupt has left is not deleted unasked."""
-    with pytest.raises(CommandFailed, match=r"(?s)cut off before its end.*run `make e2e-down`"):
+    with pytest.raises(CommandFailed, match=r"(?s)its making was cut off.*run `make e2e-down`"):
         kind_with(tmp_path, cut_off=True).join()
     assert "wait " not in told(tmp_path)
 

@@ -78,7 +78,8 @@ def test_an_interrupted_run_lets_the_scenario_put_right_what_it_changed(director
 
 
 @pytest.mark.parametrize(
-    ("arguments", "slow"), [([], False), ([FULL], True), (["-k", "frozen"], True)]
+    ("arguments", "slow"),
+    [([], False), ([FULL], True), (["-k", "frozen"], True), (["--collect-only"], True)],
 )
 def test_the_slow_ones_run_where_they_are_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], *, slow: bool
@@ -97,7 +98,7 @@ def test_the_slow_ones_run_where_they_are_asked_for(
     assert FULL not in chosen[-1]
 
 
-def test_scenarios_chosen_by_name_leave_the_reports_of_a_run_of_all(
+def test_scenarios_chosen_by_name_or_only_named_leave_the_reports_of_a_run_of_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They have reports of their own."""
@@ -105,7 +106,10 @@ def test_scenarios_chosen_by_name_leave_the_reports_of_a_run_of_all(
     monkeypatch.setattr(run, "here", lambda: place_of(tmp_path))
     monkeypatch.setattr(run, "PARTS", {"first": (str(tmp_path),)})
     assert run.main([]) == 0
+    told = (tmp_path / "report-first.xml").read_text()
     assert run.main(["-k", "it"]) == 0
+    assert run.main(["--collect-only"]) == 0
+    assert (tmp_path / "report-first.xml").read_text() == told
     found = {one.name for one in tmp_path.glob("*.xml")}
     assert found == {"report-first.xml", "report-chosen-first.xml"}
 

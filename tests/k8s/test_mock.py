@@ -31,7 +31,9 @@ def test_agents_are_ready_when_their_node_is_a_machine_of_the_cloud(helm: Helm) 
     assert "readinessProbe" not in container(strict.one("DaemonSet"), "mockcloud")
 
 
-@pytest.mark.parametrize("address", ["localhost", "100.100.100.200:80", "100.100.200"])
+@pytest.mark.parametrize(
+    "address", ["localhost", "100.100.100.200:80", "100.100.200", "100.100.100.300"]
+)
 def test_an_address_that_no_machine_can_have_is_refused(helm: Helm, address: str) -> None:
     """An agent would find out on every node, over and over."""
     with pytest.raises(Refused, match="metadataAddress"):
