@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import aiohttp
@@ -25,6 +27,8 @@ from diskcsi.settings import Plan, Settings, fill
 KEY_ID, KEY_SECRET = "mockcloud-key-id", "mockcloud-key-secret"
 REGION, ZONE = "cn-hangzhou", "cn-hangzhou-g"
 START_S = 20.0
+FIRST_PORT, PROCESSES, PORTS_EACH = 12_000, 100, 200
+_turns = count()
 NODE = "i-bp1mockcloudnode0001"
 
 _Mode = v1.VolumeCapabilityAccessModeMode
@@ -99,11 +103,16 @@ def mock(port: int = 0) -> AbstractAsyncContextManager[Cloud]:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-    return port
+    """A port of this machine that nobody listens on, nor will before it is used.
+
+    It is one of this process' own, and below those that the kernel gives to whoever asks for any.
+    """
+    first = FIRST_PORT + os.getpid() % PROCESSES * PORTS_EACH
+    for _ in range(PORTS_EACH):
+        port = first + next(_turns) % PORTS_EACH
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError(f"no port from {first} on is free")
 
 
 @asynccontextmanager

@@ -359,7 +359,7 @@ async def test_a_port_that_somebody_keeps_is_told() -> None:
 @contextlib.contextmanager
 def cloud_with_a_node(root: Path) -> Iterator[tuple[Nodes, Node]]:
     """A cloud that doesn't serve yet, and a node whose metadata are where the real cloud has them."""
-    cloud = Nodes(root=root, port=SERVER_PORT)
+    cloud = Nodes(root=root, host="127.0.0.1", port=SERVER_PORT)
     node = cloud.node()
     node.metadata = f"{ADDRESS}:{PORT}"
     try:

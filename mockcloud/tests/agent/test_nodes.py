@@ -8,24 +8,28 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nodes import Node, Nodes, wait_until
+from nodes import PATIENCE_S, Node, Nodes, wait_until
 
 pytestmark = pytest.mark.host
+
+PORT = 8090
+"""Of the cloud: the usual one."""
 
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[Nodes]:
-    """A cloud that serves; all of it is gone at the end."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    here = Nodes(root=tmp_path, port=port)
+    """A cloud that serves; all of it is gone at the end.
+
+    It comes again at its place after it was killed. At an address that is this process' alone nobody
+    can take that meanwhile, as another test may a port that was free.
+    """
+    _, *low = os.getpid().to_bytes(4, "big")
+    here = Nodes(root=tmp_path, host=".".join(map(str, [127, *low])), port=PORT)
     try:
         here.serve()
         yield here
@@ -415,7 +419,7 @@ def said(node: Node) -> str:
 def refusal(cloud: Nodes, node: Node, *flags: str) -> str:
     """What an agent says that has to end."""
     process = cloud.agent(node, *flags)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     return said
 

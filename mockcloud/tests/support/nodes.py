@@ -71,14 +71,25 @@ class Node:
 
 @dataclass(kw_only=True)
 class Nodes:
-    """The whole: `cloud` serves below `root`, with agents of its nodes."""
+    """The whole: a cloud serves below `root`, with agents of its nodes.
+
+    Attributes:
+        host: an address of this machine that nobody else listens at; nodes have it too.
+        port: where it serves; those after it are the nodes'.
+    """
 
     root: Path
+    host: str
     port: int
     steps: tuple[str, ...] = ()
     server: Process | None = None
     nodes: list[Node] = field(default_factory=list)
     _started: list[Process] = field(default_factory=list)
+
+    @property
+    def place(self) -> str:
+        """Host and port."""
+        return f"{self.host}:{self.port}"
 
     @property
     def token_file(self) -> Path:
@@ -94,8 +105,8 @@ class Nodes:
         flags = [f"--step={one}" for one in self.steps]
         server = self.server = self._start(
             "serve", "--hypervisor=agent", f"--root={self.root / 'cloud'}", f"--world={world}",
-            f"--port={self.port}", f"--agent-token-file={self.token_file}", "--latency=zero",
-            "--quiet", *flags,
+            f"--host={self.host}", f"--port={self.port}", f"--agent-token-file={self.token_file}",
+            "--latency=zero", "--quiet", *flags,
         )  # fmt: skip
         wait_until(lambda: self.state() or server.poll() is not None, "the server answers")
         assert server.poll() is None, server.communicate()[1]
@@ -104,7 +115,7 @@ class Nodes:
         """Start a node's agent."""
         host, _, port = node.metadata.partition(":")
         node.process = self._start(
-            "agent", f"--server=http://127.0.0.1:{self.port}", f"--node-name={node.name}",
+            "agent", f"--server=http://{self.place}", f"--node-name={node.name}",
             f"--token-file={token_file or self.token_file}", f"--device-root={node.dev}",
             f"--metadata-address={host}", f"--metadata-port={port}", f"--zone={ZONE}",
             f"--system-id={node.system}", "--loop-nodes=0", *flags,
@@ -122,7 +133,7 @@ class Nodes:
         """A node without an agent."""
         dev = self.root / name / "dev"
         dev.mkdir(parents=True, exist_ok=True)
-        metadata = f"127.77.{os.getpid() % 250}.{len(self.nodes) + 1}:{self.port}"
+        metadata = f"{self.host}:{self.port + len(self.nodes) + 1}"
         node = Node(name=name, dev=dev, metadata=metadata, system=system)
         self.nodes.append(node)
         return node
@@ -138,7 +149,7 @@ class Nodes:
         """What the cloud shows of itself; empty when it doesn't answer."""
         try:
             with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.port}/_mock/state", timeout=PATIENCE_S
+                f"http://{self.place}/_mock/state", timeout=PATIENCE_S
             ) as answer:
                 told: dict[str, Any] = json.load(answer)
                 return told
@@ -209,7 +220,7 @@ class Nodes:
     def _sent(self, params: Mapping[str, str]) -> dict[str, Any]:
         data = urllib.parse.urlencode(params).encode()
         with urllib.request.urlopen(
-            f"http://127.0.0.1:{self.port}/", data=data, timeout=PATIENCE_S
+            f"http://{self.place}/", data=data, timeout=PATIENCE_S
         ) as answer:
             told: dict[str, Any] = json.load(answer)
             return told
