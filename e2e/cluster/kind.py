@@ -33,6 +33,14 @@ file."""
 MADE: Final = "/kind/made"
 """On the control plane of a cluster whose making came to its end."""
 
+AT_HOME: Final = (
+    "for own in $(hostname --all-ip-addresses); do"
+    ' grep --quiet --word-regexp --fixed-strings -e "--node-ip=$own" /var/lib/kubelet/kubeadm-flags.env'
+    " && exit; done; exit 1"
+)
+"""Fails where a node has another address than when it joined: docker gives them by the order in which
+nodes start."""
+
 UP_S: Final = 180
 """For the nodes of a cluster that is there: seconds, and a minute where they had to be started."""
 
@@ -124,6 +132,7 @@ class Kind:
                 self._shell.holds("docker", "unpause", node)  # one that a scenario has frozen
                 self._shell.run("docker", "start", node)  # one that runs is fine
             self._see_whole()
+            self._see_addresses()
             self._shell.run(
                 self._program, "export", "kubeconfig", "--name", CLUSTER,
                 "--kubeconfig", self._place.kubeconfig,
@@ -141,6 +150,18 @@ class Kind:
             raise CommandFailed(
                 "it has no mark of having been made to its end: its making was cut off, or an older"
                 " version has made it"
+            )
+
+    def _see_addresses(self) -> None:
+        moved = [
+            node
+            for node in self.nodes()
+            if not self._shell.holds("docker", "exec", node, "sh", "-c", AT_HOME)
+        ]
+        if moved:
+            raise CommandFailed(
+                f"docker has given other addresses than before to {', '.join(moved)}, when they were"
+                " started again: the others would look for them where they are not"
             )
 
     def _wait_ready(self) -> None:
@@ -172,9 +193,13 @@ class Kind:
             CommandFailed: a cluster of that name is somebody else's.
         """
         if self.exists():
-            for node in self.nodes():
+            nodes = self.nodes()
+            for node in nodes:
                 self._shell.holds("docker", "unpause", node)  # one that a scenario has frozen
                 self._shell.holds("docker", "start", node)  # or stopped: nobody else sees its files
+                # it would lay devices over the volumes of pods that start meanwhile
+                self._shell.holds("docker", "exec", node, "systemctl", "stop", "kubelet")
+            for node in nodes:
                 self._shell.holds("docker", "exec", node, "sh", "-c", LET_GO)
             self._shell.run(self._program, "delete", "cluster", "--name", CLUSTER)
         if self._shell.holds("docker", "network", "inspect", NETWORK):

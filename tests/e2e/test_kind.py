@@ -23,6 +23,7 @@ case "$@" in
 *Networks*) echo '{networks}';;
 "info "*) echo {cgroups};;
 *" test -e "*) exit {cut_off};;
+*node-ip*) exit {moved};;
 "wait "*node/a-node*) [ -e {ready} ] || {{ touch {ready}; exit 1; }};;
 esac
 """
@@ -30,10 +31,14 @@ esac
 
 
 def kind_with(
-    tmp_path: Path, *, cluster: str = CLUSTER, network: str = NETWORK, cut_off: bool = False
-) -> Kind:
-    """Kind on a machine that has this cluster on this network, which may not have been made whole."""
-    shell = machine(tmp_path, cluster=cluster, network=network, cut_off=cut_off)
+    tmp_path: Path, *, cluster: str = CLUSTER, network: str = NETWORK, cut_off: bool = False,
+    moved: bool = False,
+) -> Kind:  # fmt: skip
+    """Kind on a machine that has this cluster on this network.
+
+    It may not have been made whole, or its node may have moved to another address.
+    """
+    shell = machine(tmp_path, cluster=cluster, network=network, cut_off=cut_off, moved=moved)
     return Kind(
         place=Place(cache=tmp_path, work=tmp_path, own_docker=False),
         shell=shell,
@@ -43,7 +48,7 @@ def kind_with(
 
 def machine(
     tmp_path: Path, *, cluster: str = CLUSTER, network: str = NETWORK, cut_off: bool = False,
-    cgroups: int = 2,
+    cgroups: int = 2, moved: bool = False,
 ) -> Shell:  # fmt: skip
     """A shell of such a machine; its docker has this version of cgroups."""
     networks = json.dumps({network: {}})
@@ -58,6 +63,7 @@ def machine(
                 objects=tmp_path / "objects",
                 cut_off=int(cut_off),
                 cgroups=cgroups,
+                moved=int(moved),
             )
         )
         program.chmod(0o755)
@@ -85,6 +91,23 @@ def test_our_own_cluster_goes_with_its_network(tmp_path: Path) -> None:
     assert f"network rm {NETWORK}" in told(tmp_path)
 
 
+def test_kubelets_end_before_their_devices_are_let_go(tmp_path: Path) -> None:
+    """They would lay devices over the volumes of pods that start meanwhile, which outlive the cluster."""
+    kind_with(tmp_path).delete()
+    orders = told(tmp_path)
+    assert orders.index("systemctl stop kubelet") < orders.index("losetup --detach")
+    assert orders.index("losetup --detach") < orders.index("delete cluster")
+
+
+def test_a_node_at_another_address_than_before_is_told_at_once(tmp_path: Path) -> None:
+    """Docker gives them by the order of starts; the other nodes know it by the former one."""
+    with pytest.raises(
+        CommandFailed, match=r"(?s)other addresses .* to a-node.*run `make e2e-down`"
+    ):
+        kind_with(tmp_path, moved=True).join()
+    assert "wait " not in told(tmp_path)
+
+
 def test_clusters_of_other_names_stay(tmp_path: Path) -> None:
     """Only the network, which is ours by its name, is taken away."""
     kind_with(tmp_path, cluster="diskcsi", network="kind").delete()
@@ -98,7 +121,8 @@ def test_a_cluster_that_is_there_is_started_and_made_known(tmp_path: Path) -> No
     """
     kind_with(tmp_path).join()
     orders = [line for line in told(tmp_path).splitlines() if "get nodes" not in line]
-    unfrozen, started, whole, exported, *waited = orders
+    unfrozen, started, whole, at_home, exported, *waited = orders
+    assert "docker exec a-node sh -c" in at_home
     assert whole.endswith(f"docker exec {CLUSTER}-control-plane test -e {MADE}")
     assert unfrozen.endswith("docker unpause a-node")  # docker starts none that is paused
     assert started.endswith("docker start a-node")
