@@ -28,7 +28,7 @@ LET_GO: Final = (
 )
 """Kubelet keeps a loop device over each raw block volume that is in use, a measurement those of its
 floor, and the kernel keeps them beyond a node's end. Only the node whose file it is over sees that
-file."""
+file, and none that was killed since."""
 
 MADE: Final = "/kind/made"
 """On the control plane of a cluster whose making came to its end."""
