@@ -10,7 +10,6 @@ one that is thrown away, and of the pairs the one in the middle counts; of start
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -26,7 +25,7 @@ from e2e.cluster.charts import CHARTS, HERE, MOCK_NAMESPACE
 from e2e.cluster.leftovers import refuse_unusable
 from e2e.cluster.lock import alone
 from e2e.cluster.place import NAMESPACE, ROOT, Place, here
-from e2e.cluster.shell import CommandFailed, words
+from e2e.cluster.shell import CommandFailed, Shell, words
 from e2e.floor import NAME as FLOOR
 from e2e.floor import instant_driver
 from e2e.starts import Parts
@@ -92,6 +91,7 @@ class Bench:
 
     def __init__(self, *, place: Place) -> None:
         self._place = place
+        self._shell = Shell(environment=place.environment(), log=place.log)
         self._kube = Kube(
             kubectl=place.programs / "kubectl", environment=place.environment(), namespace=NAME
         )
@@ -175,13 +175,9 @@ class Bench:
         ]  # fmt: skip
 
     def _image(self) -> Figure:
-        told = subprocess.run(
-            [sys.executable, ROOT / "tools" / "images.py", "sizes", "--image=diskcsi", "--json"],
-            check=False, capture_output=True, text=True, env=self._place.environment(),
-        )  # fmt: skip
-        if told.returncode:
-            raise CommandFailed(told.stderr)
-        (sizes,) = json.loads(told.stdout)
+        tool = ROOT / "tools" / "images.py"
+        told = self._shell.run(sys.executable, tool, "sizes", "--image=diskcsi", "--json")
+        (sizes,) = json.loads(told)
         _say(f"  the tools' own packages in the image: {sizes['tools'] / MB:.1f} MB")
         return Figure(
             name="image: Python parts above the base", value=sizes["python"] / MB, unit="MB",
@@ -200,13 +196,8 @@ class Bench:
         wait_for(lambda: len(self._cloud.state()["agents"]) == nodes, what="all agents are back")
 
     def _helm(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [str(self._place.programs / "helm"), *arguments, f"--namespace={MOCK_NAMESPACE}"],
-            check=False, capture_output=True, text=True, env=self._place.environment(),
-        )  # fmt: skip
-        if done.returncode:
-            raise CommandFailed(done.stderr)
-        return done.stdout
+        helm = self._place.programs / "helm"
+        return self._shell.run(helm, *arguments, f"--namespace={MOCK_NAMESPACE}")
 
 
 def _crowd_figures(pairs: Sequence[Pair]) -> list[Figure]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -128,16 +129,17 @@ class Kind:
                 scenarios have left something in it.
         """
         try:
-            for node in self.nodes():
+            nodes = self.nodes()
+            for node in nodes:
                 self._shell.holds("docker", "unpause", node)  # one that a scenario has frozen
                 self._shell.run("docker", "start", node)  # one that runs is fine
             self._see_whole()
-            self._see_addresses()
+            self._see_addresses(nodes)
             self._shell.run(
                 self._program, "export", "kubeconfig", "--name", CLUSTER,
                 "--kubeconfig", self._place.kubeconfig,
             )  # fmt: skip
-            self._wait_ready()
+            self._wait_ready(nodes)
             leftovers.refuse(self._shell, self._place)
         except CommandFailed as error:
             raise CommandFailed(
@@ -152,10 +154,10 @@ class Kind:
                 " version has made it"
             )
 
-    def _see_addresses(self) -> None:
+    def _see_addresses(self, nodes: Sequence[str]) -> None:
         moved = [
             node
-            for node in self.nodes()
+            for node in nodes
             if not self._shell.holds("docker", "exec", node, "sh", "-c", AT_HOME)
         ]
         if moved:
@@ -164,12 +166,12 @@ class Kind:
                 " started again: the others would look for them where they are not"
             )
 
-    def _wait_ready(self) -> None:
+    def _wait_ready(self, nodes: Sequence[str]) -> None:
         kubectl = self._programs.find("kubectl")
         # by name: one whose making was cut off before it joined is no Node yet
-        nodes = [f"node/{name}" for name in self.nodes()]
+        named = [f"node/{name}" for name in nodes]
         deadline_s = time.monotonic() + UP_S
-        while not self._shell.holds(kubectl, *NODES_READY, *nodes):
+        while not self._shell.holds(kubectl, *NODES_READY, *named):
             if time.monotonic() > deadline_s:
                 raise CommandFailed(f"not all of its nodes are ready after {UP_S} s")
             time.sleep(1)

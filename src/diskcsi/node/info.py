@@ -21,7 +21,6 @@ STAYS_HINT: Final = (
     " node NAME KEY-) and restart this pod, or correct what tells the place"
 )
 
-
 UNREAD_HINT: Final = (
     "this node stays registered as it is, and takes as many volumes as before; see why the driver may"
     " not read below kubelet's directory: its disk, or how it is mounted into this container"
