@@ -185,6 +185,18 @@ def test_devices_that_went_with_all_processes_come_again(cloud: Nodes) -> None:
     assert read(node.link(disk), 5) == b"words"
 
 
+def test_a_link_to_what_is_its_disk_no_more_goes_before_the_server_is_asked(cloud: Nodes) -> None:
+    """The kernel gives the number to any other disk, which would be found under the wrong name."""
+    node = cloud.joined()
+    disk = cloud.creates()
+    cloud.attaches(disk, node)
+    cloud.kill(node.process)
+    cloud.kill(cloud.server)
+    wait_until(lambda: not cloud.loops(disk), "the kernel has cleared it")
+    cloud.agent(node)
+    wait_until(lambda: not node.link(disk).is_symlink(), "its link is gone")
+
+
 def test_an_asked_end_of_the_server_keeps_what_it_knows(cloud: Nodes) -> None:
     """A request that is repeated after it gets its former answer."""
     before = cloud.creates(ClientToken="again", Tag_1_Key="k")

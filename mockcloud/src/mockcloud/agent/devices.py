@@ -156,6 +156,17 @@ class Devices:
                     self.root / f"loop{number}", stat.S_IFBLK | MODE, os.makedev(LOOP_MAJOR, number)
                 )
 
+    def clear_stale(self) -> None:
+        """Take away what leads to no disk of its name, as after a time in which nobody held it.
+
+        The kernel may have given the device's number to another disk, and whoever follows the link
+        would read or write that one. What can't be told now is left to the server's next order.
+        """
+        for link in self._links():
+            with contextlib.suppress(OSError):
+                if not _has(self.own / link.readlink().name, _serial(link)):
+                    self._take_away(link, force=True)
+
     def converge(self, wanted: Sequence[Wanted], *, force: bool = False) -> Outcome:
         """Take away what is not wanted and not mounted, then make what is missing.
 
