@@ -28,8 +28,8 @@ e2e-up: dev ## Make a kind cluster with the driver and a mock of the cloud in it
 e2e: e2e-up ## Run the scenarios in that cluster; K=WORDS chooses some, as pytest's -k does
 	@$(DEV)/bin/python -m e2e.run $(if $(K),-k "$(K)") $(ARGS)
 
-e2e-full: e2e-up ## Run the scenarios, and the slow ones that e2e leaves out
-	@$(DEV)/bin/python -m e2e.run --full $(ARGS)
+e2e-full: e2e-up ## Run the scenarios, and the slow ones that e2e leaves out; K=WORDS as there
+	@$(DEV)/bin/python -m e2e.run --full $(if $(K),-k "$(K)") $(ARGS)
 
 bench-e2e: e2e-up ## Measure the driver in that cluster; writes build/bench-e2e.json (twenty minutes)
 	@$(DEV)/bin/python -m e2e.bench

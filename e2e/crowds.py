@@ -44,6 +44,7 @@ CLEARED_S: Final = 30
 LOOK_S: Final = 0.05
 """Between looks for devices that are made while the cluster is being deleted."""
 
+TIMES: Final = 3
 AT_LEAST_ONE: Final = click.IntRange(min=1)
 
 Device: TypeAlias = tuple[str, str]
@@ -145,6 +146,9 @@ class Crowds:
         self._make_namespace()
         try:
             yield
+        except BaseException:
+            _say("taking away what the crowd has made: half a minute")
+            raise
         finally:
             self._kube.run("delete", "pod,pvc", "--all", timeout_s=crowd.GO_S)
             self._kube.delete("namespace", NAME)
@@ -214,15 +218,17 @@ def _say(what: str) -> None:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--times", default=3, type=AT_LEAST_ONE, help="How many crowds in a row.")
+@click.option("--times", type=AT_LEAST_ONE, help="How many crowds in a row, if not three.")
 @click.option("--pods", default=50, type=AT_LEAST_ONE, help="How many pods a crowd has.")
 @click.option("--break", "broken", is_flag=True, help="Delete the cluster amid one crowd instead.")
 @click.option(
     "--raw", default=0, type=click.IntRange(min=0),
     help="With --break: how many have their volume as a device.",
 )  # fmt: skip
-def main(*, times: int, pods: int, broken: bool, raw: int) -> None:
+def main(*, times: int | None, pods: int, broken: bool, raw: int) -> None:
     """Run crowds, print what there is before and after each; 1 where something is left."""
+    if times and broken:
+        raise click.UsageError("--times doesn't go with --break: there is no cluster for another")
     if raw and not broken:
         raise click.UsageError("--raw goes with --break: without it all volumes are filesystems")
     if raw > pods:
@@ -231,7 +237,9 @@ def main(*, times: int, pods: int, broken: bool, raw: int) -> None:
     with alone(place):
         refuse_unusable(place)
         crowds = Crowds(place=place, size=pods)
-        sys.exit(0 if (crowds.broken(raw=raw) if broken else crowds.in_a_row(times)) else 1)
+        sys.exit(
+            0 if (crowds.broken(raw=raw) if broken else crowds.in_a_row(times or TIMES)) else 1
+        )
 
 
 if __name__ == "__main__":

@@ -89,6 +89,9 @@ class Cluster:
                 self._stop()  # one that was killed has left its mounts
                 print("nothing runs")
                 return
+        elif shutil.which("docker") is None:
+            print("nothing runs: this machine has no docker")
+            return
         with self._steps.step("docker"):
             docker.ensure(self._place, self._shell)
         programs = self._programs(("kind",), self._go())

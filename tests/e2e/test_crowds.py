@@ -41,6 +41,7 @@ def cluster(place: Place, *, kubectl: str) -> None:
         (["--times", "0"], "--times"),
         (["--pods", "0"], "--pods"),
         (["--break", "--raw", "-1"], "--raw"),
+        (["--break", "--times", "2"], "--times doesn't go"),
         (["--raw", "4"], "--raw goes with --break"),
         (["--break", "--pods", "3", "--raw", "4"], "--raw 4 is more than"),
     ],

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,15 @@ def test_forwarding_ends_with_the_cluster(place: Place, tmp_path: Path) -> None:
     (tmp_path / "forwarding").write_text("1")
     Cluster(place=place).down()
     assert (tmp_path / "forwarding").read_text() == "0"
+
+
+def test_where_there_is_no_docker_nothing_is_to_be_taken_away(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end that was asked for has come: whoever cleans up in a script goes on."""
+    monkeypatch.setenv("PATH", str(place.programs))
+    Cluster(place=replace(place, own_docker=False)).down()
+    assert capsys.readouterr().out == "nothing runs: this machine has no docker\n"
 
 
 def test_every_rule_is_about_our_own_network() -> None:
