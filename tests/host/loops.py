@@ -42,6 +42,12 @@ def tool(*command: str | Path, told: str = "") -> str:
     return done.stdout
 
 
+def digest_of(image: Path) -> str:
+    """Of all bytes of a file."""
+    with image.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Disk:
     """One file that is a loop device now."""
@@ -78,8 +84,7 @@ class Disk:
             os.fsync(fd)
         finally:
             os.close(fd)
-        with self.image.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest_of(self.image)
 
     def write(self, offset: int, content: bytes) -> None:
         """Past the kernel's copies of the device."""
@@ -179,13 +184,13 @@ class Machine:
 
     def plug_again(self, disk: Disk) -> Disk:
         """The same bytes in an attachment of its own, at whatever device is free."""
-        _detach(disk.image)
+        detach(disk.image)
         (self.by_id / f"virtio-{disk.serial}").unlink()
         return self._attached(disk.serial, disk.image)
 
     def _attached(self, serial: str, image: Path) -> Disk:
         loop = tool("losetup", "--find", "--show", image).strip()
-        self.stack.callback(_detach, image)
+        self.stack.callback(detach, image)
         (self.by_id / f"virtio-{serial}").symlink_to(loop)
         return Disk(serial=serial, image=image, path=loop)
 
@@ -196,7 +201,7 @@ class Machine:
         ]
 
 
-def _detach(image: Path) -> None:
+def detach(image: Path) -> None:
     """By its file: the device's name may be another test's by now."""
     for loop in tool("losetup", "--noheadings", "--output=NAME", "--associated", image).split():
         tool("losetup", "--detach", loop)

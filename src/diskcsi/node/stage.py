@@ -121,15 +121,17 @@ class Stager:
             raise _staged_otherwise(request, there)
         if (occupied := await self._deps.living_mount_at(request.staging_path)) is not None:
             raise _staged_otherwise(request, occupied)
-        # a raw device is handed over whatever is on it, but only if it is the disk
+        async with self._deps.devices.held(device):
+            await self._hand_over(request, device, place)
+
+    async def _hand_over(self, request: Stage, device: Device, place: str) -> None:
+        """A raw device, whatever is on it, but only if it is the disk."""
         facts = await self._deps.devices.facts(device)
         if doubts := identity_doubts(facts, expected(request, self._deps.rules)):
             raise WrongState(
                 f"device {device.path} is not disk {request.volume_id}: {'; '.join(doubts)}"
             )
-        await self._deps.marks.forget(
-            request.volume_id
-        )  # what is on it is the workload's from here
+        await self._deps.marks.forget(request.volume_id)  # it is the workload's from here
         await self._deps.mounts.make_file(place)
         await self._deps.mounts.bind(device.path, place, read_only=False)
 
@@ -142,6 +144,10 @@ class Stager:
         raw = await self._deps.living_mount_at(raw_path(request.staging_path, request.volume_id))
         if raw is not None:
             raise _staged_otherwise(request, raw)
+        async with self._deps.devices.held(device):
+            await self._prepare_and_mount(request, device, access)
+
+    async def _prepare_and_mount(self, request: Stage, device: Device, access: MountAccess) -> None:
         fs_type = await self._preparer.prepare(request, device, access.fs_type)
         options = mount_options(
             access.mount_flags, fs_type=fs_type, read_only=request.capability.mode.read_only

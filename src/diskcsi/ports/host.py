@@ -9,6 +9,7 @@ what it is told; whether that is wise is decided above it. Errors are those of
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -162,6 +163,17 @@ class BlockDevices(Protocol):
         """A word for this very attachment, None when it can't be told.
 
         It is another one once the device went and came back, or the machine was restarted.
+        """
+        ...
+
+    def held(self, device: Device) -> AbstractAsyncContextManager[None]:
+        """Keep path and number of a device for it alone, even when it goes meanwhile.
+
+        Only what is judged, formatted and mounted under one hold is one and the same disk: the number
+        of a device that went is given to the next one that comes.
+
+        Raises:
+            Pending: the device is gone, is another one by now, or doesn't answer.
         """
         ...
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Final
 
 from diskcsi.model.blank import DeviceFacts, same_family
@@ -88,14 +89,17 @@ class FakeHost:
         self.recorded: set[VolumeId] = set()
         self.marks: dict[VolumeId, FormatMark] = {}
         self.noted: ForeignNote | None = None
+        self._held: set[str] = set()
         self._failures: defaultdict[str, deque[Exception]] = defaultdict(deque)
         self._gates: dict[str, asyncio.Event] = {}
 
     def plug(self, serial: str | None, *, size_gib: int = 20, filesystem: str = "") -> FakeDisk:
-        """A new disk; one with a filesystem is filled by it."""
+        """A new disk, at the first number that is free; one with a filesystem is filled by it."""
+        taken = {disk.number for disk in self.disks} | self._held
+        numbers = (f"{DISK_MAJOR}:{minor}" for minor in count(step=16))
         disk = FakeDisk(
             serial=serial,
-            number=f"{DISK_MAJOR}:{16 * len(self.disks)}",
+            number=next(number for number in numbers if number not in taken),
             size_bytes=size_gib * GIB,
             filesystem=filesystem,
             filesystem_bytes=size_gib * GIB if filesystem else 0,
@@ -161,6 +165,16 @@ class FakeHost:
         """The disk's field."""
         await self._enter("attachment")
         return self._disk(device).attachment
+
+    @asynccontextmanager
+    async def held(self, device: Device) -> AsyncIterator[None]:
+        """Nobody else gets the number meanwhile."""
+        await self._enter("held")
+        self._held.add(device.number)
+        try:
+            yield
+        finally:
+            self._held.discard(device.number)
 
     async def put(self, volume_id: VolumeId, mark: FormatMark) -> None:
         """Kept over restarts."""

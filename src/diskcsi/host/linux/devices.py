@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -80,6 +83,22 @@ class LinuxDevices:
         """The kernel numbers devices as they come (sysfs, diskseq), from one start to the next."""
         block = self._identity.sysfs_root / "block" / Path(device.path).name
         return await asyncio.to_thread(_attachment, block)
+
+    @asynccontextmanager
+    async def held(self, device: Device) -> AsyncIterator[None]:
+        """Keep it open: the kernel frees number and name of a device with its last descriptor."""
+        which = f"{device.path} ({await self.attachment(device)})"
+        try:
+            opened = await self._patience.ask(f"open {which}", lambda: _opened(device))
+        except (OSError, TimeoutError) as error:
+            raise Pending(f"device {device.path} can't be held: {_words(error)}") from error
+        try:
+            yield
+        finally:
+            with suppress(
+                OSError, TimeoutError
+            ):  # the last close writes back, maybe to a dead disk
+                await self._patience.ask(f"close {which}", opened.close)
 
     async def facts(self, device: Device) -> DeviceFacts:
         """Everything that bears on whether it is blank."""
@@ -165,6 +184,20 @@ class LinuxDevices:
     def _serials(self) -> list[str]:
         told = ((name, self._identity.serial(name)) for name in self._identity.names())
         return [f"{name} with {serial}" for name, serial in told if serial]
+
+
+def _opened(device: Device) -> FileIO:
+    """Open the device that was found; it closes itself where nobody waits for it any more."""
+    opened = FileIO(device.path)
+    number = os.fstat(opened.fileno()).st_rdev
+    if device.number != f"{os.major(number)}:{os.minor(number)}":
+        opened.close()
+        raise OSError(errno.ENODEV, "it is not the one that was found", device.path)
+    return opened
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _attachment(block: Path) -> str | None:
