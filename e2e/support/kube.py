@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,13 @@ class Kube:
         return found
 
     def find(self, kind: str, name: str) -> Object | None:
-        """One object, or None."""
-        done = self.attempt("get", kind, name, "--output=json", "--ignore-not-found")
-        found: Object | None = json.loads(done.stdout) if done.stdout.strip() else None
+        """One object, or None when there is none.
+
+        Raises:
+            KubectlFailed: nobody can tell now.
+        """
+        told = self.run("get", kind, name, "--output=json", "--ignore-not-found")
+        found: Object | None = json.loads(told) if told.strip() else None
         return found
 
     def list(self, kind: str, *, selector: str = "") -> Sequence[Object]:
@@ -126,15 +131,17 @@ class Kube:
         what: str,
         timeout_s: float = 120,
     ) -> Object:
-        """The object, as soon as something holds of it.
+        """The object, as soon as something holds of it; an API server that is away is waited for.
 
         Raises:
             NotSeen: it did not in time; the message has the object's status and events.
         """
 
         def look() -> Object | None:
-            found = self.find(kind, name)
-            return found if found is not None and holds(found) else None
+            with suppress(KubectlFailed):
+                found = self.find(kind, name)
+                return found if found is not None and holds(found) else None
+            return None
 
         return wait_for(
             look,
@@ -152,9 +159,15 @@ class Kube:
         return str(self.get("pod", pod)["spec"]["nodeName"])
 
     def wait_gone(self, kind: str, name: str, *, timeout_s: float = 120) -> None:
-        """Return when there is no such object any more."""
+        """Return when the API server says that there is no such object any more."""
+
+        def look() -> bool:
+            with suppress(KubectlFailed):
+                return self.find(kind, name) is None
+            return False
+
         wait_for(
-            lambda: self.find(kind, name) is None,
+            look,
             what=f"{kind} {name} is gone",
             timeout_s=timeout_s,
             instead=lambda: self._told(kind, name),
@@ -196,9 +209,12 @@ class Kube:
         return self.exec(pod, "sh", "-ec", script, timeout_s=timeout_s).strip()
 
     def _told(self, kind: str, name: str) -> str:
-        found = self.find(kind, name)
+        try:
+            found = self.find(kind, name)
+            events = "; ".join(one["message"] for one in self.events(kind, name)[-5:])
+        except KubectlFailed as error:
+            return f"What there is can't be told: {error}"
         status = json.dumps(found.get("status")) if found else "there is none"
-        events = "; ".join(one["message"] for one in self.events(kind, name)[-5:])
         return f"Its status: {status[:1500]}. Last events: {events[:1500]}"
 
 
