@@ -193,7 +193,7 @@ class Bench:
             f"--values={HERE / 'values' / 'mockcloud.yaml'}", *flags,
         )  # fmt: skip
         nodes = len(self._kube.list("nodes"))
-        wait_for(lambda: len(self._cloud.state()["agents"]) == nodes, what="all agents are back")
+        wait_for(lambda: self._cloud.connected() == nodes, what="all agents are back")
 
     def _helm(self, *arguments: str) -> str:
         helm = self._place.programs / "helm"

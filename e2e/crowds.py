@@ -62,6 +62,8 @@ class Crowds:
         )
         self._cloud = MockCloud(kube=self._kube)
         self._machines = Machines(environment=place.environment())
+        self._disks: set[str] = set()
+        self._names: set[str] = set()
 
     def in_a_row(self, times: int) -> bool:
         """Whether each of so many crowds left the counts that were there before the first."""
@@ -137,9 +139,11 @@ class Crowds:
         return not changed(before, now)
 
     def _counts(self) -> Counts:
-        return counts(
-            kube=self._kube, cloud=self._cloud, machines=self._machines, files=loop_devices()
-        )
+        """Of devices those of disks and volumes that were there at any count."""
+        self._disks |= self._cloud.disks().keys()
+        self._names |= self._volumes()
+        owners = owners_of_devices(loop_devices(), disks=self._disks, volumes=self._names)
+        return counts(kube=self._kube, cloud=self._cloud, machines=self._machines, owners=owners)
 
     @contextmanager
     def _namespace(self) -> Iterator[None]:

@@ -37,8 +37,8 @@ CONTROLLERS: Final = "app.kubernetes.io/name=diskcsi,app.kubernetes.io/component
 KILLED: Final = 137
 """The exit code of what got SIGKILL; a driver that was asked to end drains, and ends with 0."""
 
-SLOW_S: Final = 2
-"""For each attach, so that something can happen amid them."""
+SLOW_S: Final = 5
+"""For each attach, so that something can happen amid them: each node has two or three, one by one."""
 
 DETACHING_S: Final = 20
 """For which a disk stays Detaching: several polls and retries of everybody."""

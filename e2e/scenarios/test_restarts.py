@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -37,14 +38,16 @@ def writers(
     kube: Kube, zones: Zones, orders: Callable[[], Orders], cloud_disk: CloudDisks
 ) -> Callable[[], None]:
     """Two pods on one node, one with a volume and one without; call it to hear how they fared."""
+    script = f"{WRITE}\n{ticking('/data')}"  # a tick amid the large file would be a pause
     kube.apply(
         claim("data", of="e2e-wait"),
-        pod("writer", claims={"data": "/data"}, node=zones.first, script=ticking("/data")),
-        pod("control", scratch="/data", node=zones.first, script=ticking("/data")),
+        pod("writer", claims={"data": "/data"}, node=zones.first, script=script),
+        pod("control", scratch="/data", node=zones.first, script=script),
     )
-    kube.wait_running("writer")
-    kube.wait_running("control")
-    wrote = kube.sh("writer", WRITE)
+    for name in ("writer", "control"):
+        kube.wait_running(name)
+        wait_for(partial(_ticks, kube, name), what=f"{name} ticks")
+    wrote = kube.sh("writer", SUM)
     restarts = {name: _restarts(kube, name) for name in ("writer", "control")}
     lines = written(kube, "writer", "/data").lines
 
@@ -63,6 +66,10 @@ def writers(
         assert len(orders().made()) == len(kube.list("pvc"))
 
     return judge
+
+
+def _ticks(kube: Kube, name: str) -> bool:
+    return kube.attempt("exec", name, "--", "test", "-s", "/data/log").returncode == 0
 
 
 def _restarts(kube: Kube, name: str) -> int:

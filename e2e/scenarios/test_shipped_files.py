@@ -66,8 +66,13 @@ def test_the_examples_run(kube: Kube, orders: Callable[[], Orders]) -> None:
         what="all pods of the examples run",
         timeout_s=180,
     )
-    assert "hello" in kube.run("logs", "example-device")
-    restored = kube.run("logs", "example-restored").splitlines()[0]
+    wait_for(
+        lambda: "hello" in kube.run("logs", "example-device"),
+        what="the device's pod has read hello",
+    )
+    restored = wait_for(
+        lambda: kube.run("logs", "example-restored").splitlines(), what="the restored pod has read"
+    )[0]
     assert restored in kube.sh("example", "cat /data/dates").splitlines()
     assert len(orders().made()) == len(kube.list("pvc"))
     assert orders().attached() == frozenset(orders().made())

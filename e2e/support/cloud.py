@@ -37,6 +37,10 @@ class MockCloud:
         """The instances by id."""
         return {one["id"]: one for one in self.state()["instances"]}
 
+    def connected(self) -> int:
+        """How many nodes' agents are there; the others are known from before, and may come back."""
+        return sum(one["connected_since"] is not None for one in self.state()["agents"])
+
     def calls(self, *, since: int = 0) -> Sequence[Object]:
         """What was asked, oldest first, after the call of this number."""
         found: Sequence[Object] = json.loads(

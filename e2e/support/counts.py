@@ -6,17 +6,19 @@ from collections.abc import Mapping
 
 from e2e.support.cloud import MockCloud
 from e2e.support.kube import Kube
-from e2e.support.leftovers import KUBELET_DEVICES, disk_devices
+from e2e.support.leftovers import KUBELETS, MOCKS
 from e2e.support.machines import Machines
 
 Counts = Mapping[str, int]
 
 
-def counts(*, kube: Kube, cloud: MockCloud, machines: Machines, files: Mapping[str, str]) -> Counts:
+def counts(
+    *, kube: Kube, cloud: MockCloud, machines: Machines, owners: Mapping[str, str]
+) -> Counts:
     """All that volumes leave traces in, by what it is.
 
     Args:
-        files: the file behind each loop device of the kernel.
+        owners: whose each loop device of this cluster is, by its name.
     """
     state = cloud.state()
     nodes = [one["metadata"]["name"] for one in kube.list("nodes")]
@@ -26,8 +28,8 @@ def counts(*, kube: Kube, cloud: MockCloud, machines: Machines, files: Mapping[s
         "snapshots": len(state["snapshots"]),
         "volumes": len(kube.list("pv")),
         "attachments": len(attachments),
-        "loop devices of disks": len(disk_devices(files)),
-        "loop devices of kubelet": sum(KUBELET_DEVICES in file for file in files.values()),
+        "loop devices of disks": sum(owner == MOCKS for owner in owners.values()),
+        "loop devices of kubelet": sum(owner == KUBELETS for owner in owners.values()),
         "mounts on nodes": sum(len(machines.mounts(node)) for node in nodes),
         "disks in the nodes' /dev": sum(len(machines.devices(node)) for node in nodes),
     }

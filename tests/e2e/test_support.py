@@ -249,18 +249,14 @@ def test_a_cluster_s_loop_devices_are_known_by_their_owners() -> None:
 
 
 def test_everything_that_a_volume_leaves_traces_in_is_counted() -> None:
-    """In the cloud, in Kubernetes, on every node and in the kernel, where others' files don't count."""
+    """In the cloud, in Kubernetes, on every node and in the kernel."""
     kube = ListedKube(
         nodes=[{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}],
         pv=[volume("pv-1", namespace="mine", disk="d-1")],
     )
-    files = {
-        "loop1": "/disks/abc.img",
-        "loop2": "/var/lib/kubelet/plugins/kubernetes.io/csi/volumeDevices/x",
-        "loop3": "/somebody/else.img",
-    }
+    owners = {"loop1": MOCKS, "loop2": KUBELETS}
     cloud = StatedCloud(disks=[disk("d-1"), disk("d-2")], snapshots=[{"id": "s-1"}])
-    assert counts(kube=kube, cloud=cloud, machines=UsedMachines(), files=files) == {
+    assert counts(kube=kube, cloud=cloud, machines=UsedMachines(), owners=owners) == {
         "disks": 2, "snapshots": 1, "volumes": 1, "attachments": 0, "loop devices of disks": 1,
         "loop devices of kubelet": 1, "mounts on nodes": 4, "disks in the nodes' /dev": 2,
     }  # fmt: skip

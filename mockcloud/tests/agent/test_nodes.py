@@ -403,7 +403,7 @@ def test_a_snapshot_has_what_a_node_wrote(cloud: Nodes) -> None:
 def test_a_detach_goes_on_after_a_restart(tmp_path: Path, cloud: Nodes) -> None:
     """It was to take longer than the server lived."""
     cloud.kill(cloud.server)
-    cloud.steps = ("detach=3",)
+    cloud.steps = ("detach=10",)
     cloud.serve()
     node = cloud.joined()
     disk = cloud.creates()
