@@ -14,7 +14,6 @@ from diskcsi.model.errors import (
     WrongState,
 )
 from diskcsi.model.ids import VolumeId
-from diskcsi.node.requests import Stage
 from diskcsi.testing.host import GIB
 from tests.node.machine import (
     OTHER_SERIAL,
@@ -24,7 +23,6 @@ from tests.node.machine import (
     RAW,
     RAW_STAGE,
     READER,
-    SERIAL,
     STAGE,
     STAGING,
     TARGET,
@@ -491,27 +489,3 @@ async def test_an_odd_id_leads_to_no_other_place(node: Machine, volume_id: str) 
     (path,) = node.host.paths_of(disk)
     await node.stager.unstage(odd.volume_id, STAGING)
     assert (path.rpartition("/")[0], node.host.mounted) == (STAGING, [])
-
-
-@pytest.mark.parametrize(
-    ("request_", "step", "filesystem"),
-    [
-        pytest.param(STAGE, "make", "", id="format"),
-        pytest.param(STAGE, "mount", "ext4", id="mount"),
-        pytest.param(RAW_STAGE, "bind", "", id="raw"),
-    ],
-)
-async def test_a_disk_that_comes_while_another_goes_is_not_taken_for_it(
-    node: Machine, request_: Stage, step: str, filesystem: str
-) -> None:
-    """The kernel gives a number again as soon as nobody has it open."""
-    goes = node.host.plug(SERIAL, filesystem=filesystem)
-    go_on = node.host.hold(step)
-    staging = asyncio.create_task(node.stager.stage(request_))
-    await asyncio.sleep(1)  # until it waits
-    node.host.unplug(goes)
-    comes = node.host.plug(OTHER_SERIAL, filesystem=filesystem)
-    go_on.set()
-    with pytest.raises(WrongState):
-        await staging
-    assert (comes.done, node.host.mounted) == ([], [])
