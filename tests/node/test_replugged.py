@@ -8,7 +8,7 @@ import pytest
 
 from diskcsi.model.errors import WrongState
 from diskcsi.node.requests import Stage
-from tests.node.machine import OTHER_SERIAL, RAW_STAGE, SERIAL, STAGE, Machine
+from tests.node.machine import OTHER_SERIAL, RAW, RAW_PUBLISH, RAW_STAGE, SERIAL, STAGE, Machine
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,43 @@ async def test_a_disk_that_comes_while_another_goes_is_not_taken_for_it(
     go_on = node.host.hold(step)
     staging = asyncio.create_task(node.stager.stage(request_))
     await asyncio.sleep(1)  # until it waits
+    assert node.host.calls[-1] == step
     node.host.unplug(goes)
     comes = node.host.plug(OTHER_SERIAL, filesystem=filesystem)
     go_on.set()
     with pytest.raises(WrongState):
         await staging
     assert (comes.done, node.host.mounted) == ([], [])
+
+
+async def test_a_raw_device_whose_number_was_passed_on_since_it_was_staged_is_not_shown(
+    node: Machine,
+) -> None:
+    """What is bound at the staging path is a number, and nobody held the device since."""
+    goes = node.host.plug(SERIAL)
+    await node.stager.stage(RAW_STAGE)
+    go_on = node.host.hold("held")
+    publishing = asyncio.create_task(node.publisher.publish(RAW_PUBLISH))
+    await asyncio.sleep(1)  # until it waits
+    node.host.unplug(goes)
+    assert node.host.plug(OTHER_SERIAL).number == goes.number
+    go_on.set()
+    with pytest.raises(WrongState, match="which is not volume"):
+        await publishing
+    assert [mount.path for mount in node.host.mounted] == [RAW]
+
+
+async def test_a_raw_device_that_comes_while_another_is_shown_gets_another_number(
+    node: Machine,
+) -> None:
+    """From its serial to its bind it is held."""
+    goes = node.host.plug(SERIAL)
+    await node.stager.stage(RAW_STAGE)
+    go_on = node.host.hold("bind")
+    publishing = asyncio.create_task(node.publisher.publish(RAW_PUBLISH))
+    await asyncio.sleep(1)  # until it waits
+    node.host.unplug(goes)
+    comes = node.host.plug(OTHER_SERIAL)
+    go_on.set()
+    await publishing
+    assert comes.number != goes.number

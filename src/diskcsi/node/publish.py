@@ -14,7 +14,7 @@ from diskcsi.node.flags import made_for
 from diskcsi.node.paths import raw_path, shows
 from diskcsi.node.requests import Publish, Stage
 from diskcsi.node.stage import Stager
-from diskcsi.ports.host import Mount
+from diskcsi.ports.host import Device, Mount
 
 
 class Publisher:
@@ -71,25 +71,37 @@ class Publisher:
             return
         if not request.capability.mode.many_targets:
             await self._refuse_second_target(request, staged)
-        mounts = self._deps.mounts
         if request.capability.block:
-            await mounts.make_file(request.target_path)
+            async with self._deps.devices.held(await self._device(request, staged)):
+                await self._device(request, staged)  # until then its number may have been passed on
+                await self._deps.mounts.make_file(request.target_path)
+                await self._show(request)
         else:
-            await mounts.make_directory(request.target_path)
-        await mounts.bind(_source(request), request.target_path, read_only=_read_only(request))
+            await self._deps.mounts.make_directory(request.target_path)
+            await self._show(request)
+
+    async def _show(self, request: Publish) -> None:
+        await self._deps.mounts.bind(
+            _source(request), request.target_path, read_only=_read_only(request)
+        )
 
     async def _staged(self, request: Publish) -> Mount:
         """What is staged, once its device has said that it is this volume."""
         staged = await self._deps.mount_at(_source(request))
         if staged is None:
             raise WrongState(f"volume {request.volume_id} is not staged at {request.staging_path}")
-        if not await self._deps.device_of(request.volume_id, staged, request.publish_context):
+        await self._device(request, staged)
+        return staged
+
+    async def _device(self, request: Publish, staged: Mount) -> Device:
+        device = await self._deps.device_of(request.volume_id, staged, request.publish_context)
+        if device is None:
             raise WrongState(
                 f"{staged.path} shows device {staged.number}, which is not volume"
                 f" {request.volume_id}",
                 hint="nothing was published; unstage the volume and stage it again",
             )
-        return staged
+        return device
 
     async def _refuse_second_target(self, request: Publish, staged: Mount) -> None:
         others = [

@@ -174,6 +174,8 @@ class BlockDevices(Protocol):
 
         Raises:
             Pending: the device is gone, is another one by now, or doesn't answer.
+            Unreachable: the machine has no descriptor to spare.
+            WrongState: this process may not open it.
         """
         ...
 

@@ -9,7 +9,7 @@ decides what happens while one runs.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -89,13 +89,13 @@ class FakeHost:
         self.recorded: set[VolumeId] = set()
         self.marks: dict[VolumeId, FormatMark] = {}
         self.noted: ForeignNote | None = None
-        self._held: set[str] = set()
+        self._held: Counter[str] = Counter()
         self._failures: defaultdict[str, deque[Exception]] = defaultdict(deque)
         self._gates: dict[str, asyncio.Event] = {}
 
     def plug(self, serial: str | None, *, size_gib: int = 20, filesystem: str = "") -> FakeDisk:
         """A new disk, at the first number that is free; one with a filesystem is filled by it."""
-        taken = {disk.number for disk in self.disks} | self._held
+        taken = {disk.number for disk in self.disks} | {*(+self._held)}
         numbers = (f"{DISK_MAJOR}:{minor}" for minor in count(step=16))
         disk = FakeDisk(
             serial=serial,
@@ -170,11 +170,13 @@ class FakeHost:
     async def held(self, device: Device) -> AsyncIterator[None]:
         """Nobody else gets the number meanwhile."""
         await self._enter("held")
-        self._held.add(device.number)
+        if all(disk.number != device.number for disk in self.disks):
+            raise Pending(f"{device.path}: no such device")
+        self._held[device.number] += 1
         try:
             yield
         finally:
-            self._held.discard(device.number)
+            self._held[device.number] -= 1
 
     async def put(self, volume_id: VolumeId, mark: FormatMark) -> None:
         """Kept over restarts."""

@@ -17,7 +17,7 @@ from diskcsi.host.linux import facts, mountinfo
 from diskcsi.host.linux.identity import Identity
 from diskcsi.host.linux.patience import Patience
 from diskcsi.model.blank import DeviceFacts
-from diskcsi.model.errors import Pending, WrongState
+from diskcsi.model.errors import DiskError, Pending, Unreachable, WrongState
 from diskcsi.ports.host import Device
 
 SECTOR_BYTES: Final = 512
@@ -29,6 +29,15 @@ BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 LOOK_FIRST_S: Final = 0.05
 LOOK_MAX_S: Final = 0.5
 """A look reads a few files of sysfs; an attached disk appears within a second or two."""
+
+
+CLOSE_S: Final = 2.0
+"""Whoever was cancelled may not be kept by a dead disk; its thread is left behind."""
+
+GONE: Final = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO)
+"""What the kernel says of a device that went, or is going."""
+
+SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class LinuxDevices:
@@ -90,15 +99,14 @@ class LinuxDevices:
         which = f"{device.path} ({await self.attachment(device)})"
         try:
             opened = await self._patience.ask(f"open {which}", lambda: _opened(device))
-        except (OSError, TimeoutError) as error:
-            raise Pending(f"device {device.path} can't be held: {_words(error)}") from error
+        except OSError as error:  # no answer in time is one, too
+            raise _not_held(device, error) from error
+        close = f"close {which}, descriptor {opened.fileno()}"
         try:
             yield
         finally:
-            with suppress(
-                OSError, TimeoutError
-            ):  # the last close writes back, maybe to a dead disk
-                await self._patience.ask(f"close {which}", opened.close)
+            with suppress(OSError):  # the last close writes back, maybe to a dead disk
+                await self._patience.ask(close, opened.close, timeout_s=CLOSE_S)
 
     async def facts(self, device: Device) -> DeviceFacts:
         """Everything that bears on whether it is blank."""
@@ -196,8 +204,14 @@ def _opened(device: Device) -> FileIO:
     return opened
 
 
-def _words(error: OSError) -> str:
-    return error.strerror or str(error)
+def _not_held(device: Device, error: OSError) -> DiskError:
+    """What follows from an open that failed."""
+    said = f"device {device.path} can't be held: {error.strerror or error}"
+    if error.errno in SHORT:
+        return Unreachable(said, hint="the machine is short of files or memory")
+    if isinstance(error, TimeoutError) or error.errno in GONE:
+        return Pending(said)
+    return WrongState(said, hint="the plug-in must run as root, in a privileged container")
 
 
 def _attachment(block: Path) -> str | None:
