@@ -135,7 +135,7 @@ def test_a_frozen_node_keeps_its_disk_until_it_lets_go(
             and not _runs(kube, not_on=victim)
         ),
         what=f"the disk stays Detaching at {holder} with its device, and no other node runs db-0",
-        instead=lambda: f"it is {_place_of(cloud, disk)}, db-0 is {kube.find('pod', 'db-0')}",
+        instead=lambda: f"it is {_place_of(cloud, disk)}, db-0: {kube.told('pod', 'db-0')}",
     )
     assert orders().given_to(disk) == [holder]
     let_go(machines, victim)  # one that runs unmounts, a dead one holds nothing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from e2e.support.kube import Kube
 from e2e.support.machines import Machines, Zones, loop_binding, loop_devices
 from e2e.support.objects import DRIVER, claim, pod
 from e2e.support.release import NAME, Install, driver_name, of_provider, take_back
+from e2e.support.waiting import wait_for
 
 SIDECARS = ("provisioner", "attacher", "resizer", "snapshotter")
 
@@ -97,17 +98,25 @@ def test_a_pod_has_volumes_of_two_providers_at_once(
     assert len(set(files)) == len(files)
     assert cloud_disk("cloud") == in_use(zones.first)
     images = machines.run(zones.first, "ls", f"{directory}/store/disks").split()
-    devices = {
-        name: loop_binding(name)
-        for name, file in loop_devices().items()
-        if Path(file).name in images
-    }
-    assert devices
+    devices = devices_over(images)
+    assert len(devices) == len(images) > 0
     take_back(kube)
     assert machines.run(zones.first, "ls", f"{directory}/store/disks").split() == []
-    # the kernel tells another path of a file, once the pod is gone that saw it
-    assert not [
-        name
-        for name, binding in devices.items()
-        if name in loop_devices() and loop_binding(name) == binding
+    wait_for(lambda: not still_there(devices), what="no device is left over the files")
+
+
+def devices_over(images: Collection[str]) -> Mapping[str, str]:
+    """The loop devices over files of these names, each with its binding.
+
+    The kernel tells another path of a file, once the pod is gone that saw it.
+    """
+    files = loop_devices().items()
+    return {name: loop_binding(name) for name, file in files if Path(file).name in images}
+
+
+def still_there(devices: Mapping[str, str]) -> list[str]:
+    """Those that have the file that they had."""
+    files = loop_devices()
+    return [
+        name for name, binding in devices.items() if name in files and loop_binding(name) == binding
     ]

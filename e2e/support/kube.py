@@ -10,11 +10,15 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from e2e.support.waiting import wait_for
 
 Object = dict[str, Any]
+
+
+ANSWERS_IN: Final = "--request-timeout=20s"
+"""For a look at one object: whoever waits for it looks again."""
 
 
 class KubectlFailed(AssertionError):  # noqa: N818 - reads as what happened
@@ -103,7 +107,7 @@ class Kube:
         Raises:
             KubectlFailed: nobody can tell now.
         """
-        told = self.run("get", kind, name, "--output=json", "--ignore-not-found")
+        told = self.run("get", kind, name, "--output=json", "--ignore-not-found", ANSWERS_IN)
         found: Object | None = json.loads(told) if told.strip() else None
         return found
 
@@ -147,7 +151,7 @@ class Kube:
             look,
             what=f"{kind} {name} {what}",
             timeout_s=timeout_s,
-            instead=lambda: self._told(kind, name),
+            instead=lambda: self.told(kind, name),
         )
 
     def wait_running(self, pod: str, *, timeout_s: float = 180) -> Object:
@@ -170,7 +174,7 @@ class Kube:
             look,
             what=f"{kind} {name} is gone",
             timeout_s=timeout_s,
-            instead=lambda: self._told(kind, name),
+            instead=lambda: self.told(kind, name),
         )
 
     def wait_event(self, kind: str, name: str, words: str, *, timeout_s: float = 90) -> str:
@@ -184,7 +188,7 @@ class Kube:
             look,
             what=f"an event of {kind} {name} with {words!r}",
             timeout_s=timeout_s,
-            instead=lambda: self._told(kind, name),
+            instead=lambda: self.told(kind, name),
         )
 
     def events(self, kind: str, name: str) -> Sequence[Object]:
@@ -208,7 +212,8 @@ class Kube:
         """What a shell script prints there; a step that fails ends it."""
         return self.exec(pod, "sh", "-ec", script, timeout_s=timeout_s).strip()
 
-    def _told(self, kind: str, name: str) -> str:
+    def told(self, kind: str, name: str) -> str:
+        """An object's status and last events in words, for a failure's message; never raises."""
         try:
             found = self.find(kind, name)
             events = "; ".join(one["message"] for one in self.events(kind, name)[-5:])

@@ -5,6 +5,7 @@ Server and agents are real processes, the devices real loop devices: all tests n
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -195,6 +196,30 @@ def test_a_link_to_what_is_its_disk_no_more_goes_before_the_server_is_asked(clou
     wait_until(lambda: not cloud.loops(disk), "the kernel has cleared it")
     cloud.agent(node)
     wait_until(lambda: not node.link(disk).is_symlink(), "its link is gone")
+
+
+def test_an_agent_holds_what_it_finds_before_it_is_welcome(cloud: Nodes) -> None:
+    """The server may end as well before it comes to that."""
+    node = cloud.joined()
+    disk = cloud.creates()
+    cloud.attaches(disk, node)
+    cloud.kill(node.process)
+    assert cloud.server is not None
+    cloud.server.send_signal(signal.SIGSTOP)
+    cloud.agent(node)
+    wait_until(lambda: node.link(disk).resolve() in opened(node), "its agent has it open")
+    cloud.kill(cloud.server)
+    assert (len(cloud.loops(disk)), node.has(disk)) == (1, True)
+
+
+def opened(node: Node) -> set[Path]:
+    """What a node's agent has open."""
+    assert node.process is not None
+    found = set()
+    for descriptor in Path(f"/proc/{node.process.pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # it was closed meanwhile
+            found.add(descriptor.readlink())
+    return found
 
 
 def test_an_asked_end_of_the_server_keeps_what_it_knows(cloud: Nodes) -> None:

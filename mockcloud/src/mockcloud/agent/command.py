@@ -156,7 +156,7 @@ class _Machine:
         if self.metadata_address:
             await imds.prove_free(self.metadata_address, self.metadata_port)
         self.devices.prove()
-        self.devices.clear_stale()
+        self.devices.adopt()
         self.devices.provide_loops(self.loop_nodes)
         session = Session(
             server=self.server,

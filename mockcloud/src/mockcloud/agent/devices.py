@@ -156,16 +156,33 @@ class Devices:
                     self.root / f"loop{number}", stat.S_IFBLK | MODE, os.makedev(LOOP_MAJOR, number)
                 )
 
-    def clear_stale(self) -> None:
-        """Take away what leads to no disk of its name, as after a time in which nobody held it.
+    def adopt(self) -> None:
+        """Hold what a former agent has left, and take away what leads to no disk of its name.
 
-        The kernel may have given the device's number to another disk, and whoever follows the link
-        would read or write that one. What can't be told now is left to the server's next order.
+        While nobody held it the kernel may have given the device's number to another disk, and
+        whoever follows the link would read or write that one. What can't be told now is left to the
+        server's next order.
         """
         for link in self._links():
             with contextlib.suppress(OSError):
-                if not _has(self.own / link.readlink().name, _serial(link)):
-                    self._take_away(link, force=True)
+                self._adopt(link)
+
+    def _adopt(self, link: Path) -> None:
+        node, serial = self.own / link.readlink().name, _serial(link)
+        with contextlib.ExitStack() as undo:
+            descriptor = _open_if_there(node)
+            if descriptor is not None:
+                undo.callback(os.close, descriptor)
+                # what is open can't become another one any more
+                if _has(node, serial) and (file := file_behind(descriptor)) is not None:
+                    undo.pop_all()
+                    disk = Wanted(
+                        serial=serial, number=int(node.name.removeprefix("loop")), file=file,
+                        nvme=link.name == NVME_LINK.format(serial=serial),
+                    )  # fmt: skip
+                    self._held[serial] = _Held(disk=disk, descriptor=descriptor)
+                    return
+            self._take_away(link, force=True)
 
     def converge(self, wanted: Sequence[Wanted], *, force: bool = False) -> Outcome:
         """Take away what is not wanted and not mounted, then make what is missing.
@@ -264,12 +281,24 @@ def _has(node: Path, serial: str) -> bool:
     return number.isdigit() and backing_name(int(number)) == f"{serial}{IMAGE_SUFFIX}"
 
 
+def _open_if_there(node: Path, flags: int = 0) -> int | None:
+    """A descriptor of the node; None where there is none, or no device behind it."""
+    try:
+        return os.open(node, os.O_RDONLY | os.O_CLOEXEC | flags)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, *NO_DEVICE):
+            return None
+        raise
+
+
 def _mounted(node: Path) -> bool:
     """Whether somebody has the device for itself, as a mount has; raises OSError if none can tell."""
     try:
-        os.close(os.open(node, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+        descriptor = _open_if_there(node, os.O_EXCL)
     except OSError as error:
-        if error.errno in (errno.EBUSY, errno.ENOENT, *NO_DEVICE):
-            return error.errno == errno.EBUSY
+        if error.errno == errno.EBUSY:
+            return True
         raise
+    if descriptor is not None:
+        os.close(descriptor)
     return False
