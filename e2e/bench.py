@@ -106,7 +106,8 @@ class Bench:
             after.callback(self._kube.delete, "namespace", NAME)
             after.callback(self._latency)
             self._kube.apply(namespace(NAME), storage_class(NAME))
-            return [*self._crowds(), *self._starts(), self._image()]
+            starts = self._starts()  # nodes tidy up for minutes after a crowd
+            return [*self._crowds(), *starts, self._image()]
 
     def _crowds(self) -> list[Figure]:
         _say(f"{PODS} pods with a driver that does nothing, which warm all up and don't count ...")
