@@ -60,6 +60,10 @@ def test_the_examples_run(kube: Kube, orders: Callable[[], Orders]) -> None:
     """All of them together, as the tutorial applies them, with the cluster's default class."""
     kube.run("apply", "--filename", str(EXAMPLES / "pvc.yaml"))
     kube.wait_running("example")
+    wait_for(
+        lambda: len(kube.sh("example", "cat /data/dates || true").splitlines()) > 1,
+        what="the first date is on the disk",
+    )
     kube.run("apply", "--filename", str(EXAMPLES))
     wait_for(
         lambda: len(pods := kube.list("pods")) == 5 and all(map(is_ready, pods)),
