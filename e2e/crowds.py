@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Final, TypeAlias
+from typing import Final
 
 import click
 
@@ -28,7 +28,7 @@ from e2e.support.cloud import MockCloud
 from e2e.support.counts import Counts, changed, counts
 from e2e.support.kube import Kube
 from e2e.support.leftovers import KUBELETS, MOCKS, owners_of_devices
-from e2e.support.machines import Machines, loop_binding, loop_devices
+from e2e.support.machines import Device, Machines, loop_binding, loop_devices, still_bound
 from e2e.support.objects import namespace, storage_class
 from e2e.support.waiting import NotSeen, wait_for
 
@@ -46,9 +46,6 @@ LOOK_S: Final = 0.05
 
 TIMES: Final = 3
 AT_LEAST_ONE: Final = click.IntRange(min=1)
-
-Device: TypeAlias = tuple[str, str]
-"""The name of a loop device, and which binding of it to a file is meant."""
 
 
 class Crowds:
@@ -173,13 +170,7 @@ def _devices(disks: Collection[str], volumes: Collection[str]) -> dict[Device, s
 
 
 def _left(there: Mapping[Device, str]) -> Mapping[Device, str]:
-    """Those that still have the file that they had, however the kernel tells its path by now."""
-    files = loop_devices()
-    return {
-        (name, binding): owner
-        for (name, binding), owner in there.items()
-        if name in files and loop_binding(name) == binding
-    }
+    return {device: there[device] for device in still_bound(there)}
 
 
 def _cleared(there: Mapping[Device, str]) -> bool:

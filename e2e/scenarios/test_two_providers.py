@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from e2e.support.data import SUM, WRITE
 from e2e.support.disks import CloudDisks, in_use
 from e2e.support.kube import Kube
-from e2e.support.machines import Machines, Zones, loop_binding, loop_devices
+from e2e.support.machines import Device, Machines, Zones, loop_binding, loop_devices, still_bound
 from e2e.support.objects import DRIVER, claim, pod
 from e2e.support.release import NAME, Install, driver_name, of_provider, take_back
 from e2e.support.waiting import wait_for
@@ -101,21 +101,10 @@ def test_a_pod_has_volumes_of_two_providers_at_once(
     assert len(devices) == 1
     take_back(kube)
     assert machines.run(zones.first, "ls", f"{directory}/store/disks").split() == []
-    wait_for(lambda: not still_there(devices), what="no device is left over the files")
+    wait_for(lambda: not still_bound(devices), what="no device is left over the files")
 
 
-def devices_over(names: Collection[str]) -> Mapping[str, str]:
-    """The loop devices over files of these names, each with its binding.
-
-    The kernel tells another path of a file, once the pod is gone that saw it.
-    """
+def devices_over(names: Collection[str]) -> set[Device]:
+    """The loop devices over files of these names."""
     files = loop_devices().items()
-    return {name: loop_binding(name) for name, file in files if Path(file).name in names}
-
-
-def still_there(devices: Mapping[str, str]) -> list[str]:
-    """Those that have the file that they had."""
-    files = loop_devices()
-    return [
-        name for name, binding in devices.items() if name in files and loop_binding(name) == binding
-    ]
+    return {(name, loop_binding(name)) for name, file in files if Path(file).name in names}

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 POD_LOGS: Final = "/var/log/pods"
 """Where kubelet has a directory for each pod, named NAMESPACE_POD_UID."""
 
 KILL: Final = 'for one; do kill -KILL "$one" 2>&- || [ ! -e "/proc/$one" ] || exit 1; done'
 """For a shell and the ids of processes; one that has just ended with its container is no failure."""
+
+Device: TypeAlias = tuple[str, str]
+"""The name of a loop device, and which binding of it to a file is meant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +122,16 @@ class Machines:
 def loop_binding(name: str) -> str:
     """Which binding to a file this is of a loop device: its next one is told by another word."""
     return Path("/sys/block", name, "diskseq").read_text().strip()
+
+
+def still_bound(devices: Iterable[Device]) -> set[Device]:
+    """Those that have the file that they had, however the kernel tells its path by now."""
+    files = loop_devices()
+    return {
+        (name, binding)
+        for name, binding in devices
+        if name in files and loop_binding(name) == binding
+    }
 
 
 def loop_devices() -> Mapping[str, str]:

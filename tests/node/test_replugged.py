@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 
 import pytest
 
 from diskcsi.model.errors import WrongState
 from diskcsi.node.requests import Stage
 from tests.node.machine import OTHER_SERIAL, RAW, RAW_PUBLISH, RAW_STAGE, SERIAL, STAGE, Machine
+
+
+async def begun(
+    node: Machine, work: Coroutine[None, None, None], *, until: str
+) -> tuple[asyncio.Task[None], asyncio.Event]:
+    """Work that waits where it calls the machine by this name, and what lets it go on."""
+    go_on = node.host.hold(until)
+    task = asyncio.create_task(work)
+    await asyncio.sleep(1)  # until it waits
+    assert node.host.calls[-1] == until
+    return task, go_on
 
 
 @pytest.mark.parametrize(
@@ -24,10 +36,7 @@ async def test_a_disk_that_comes_while_another_goes_is_not_taken_for_it(
 ) -> None:
     """The kernel gives a number again as soon as nobody has it open."""
     goes = node.host.plug(SERIAL, filesystem=filesystem)
-    go_on = node.host.hold(step)
-    staging = asyncio.create_task(node.stager.stage(request_))
-    await asyncio.sleep(1)  # until it waits
-    assert node.host.calls[-1] == step
+    staging, go_on = await begun(node, node.stager.stage(request_), until=step)
     node.host.unplug(goes)
     comes = node.host.plug(OTHER_SERIAL, filesystem=filesystem)
     go_on.set()
@@ -42,9 +51,7 @@ async def test_a_raw_device_whose_number_was_passed_on_since_it_was_staged_is_no
     """What is bound at the staging path is a number, and nobody held the device since."""
     goes = node.host.plug(SERIAL)
     await node.stager.stage(RAW_STAGE)
-    go_on = node.host.hold("held")
-    publishing = asyncio.create_task(node.publisher.publish(RAW_PUBLISH))
-    await asyncio.sleep(1)  # until it waits
+    publishing, go_on = await begun(node, node.publisher.publish(RAW_PUBLISH), until="held")
     node.host.unplug(goes)
     assert node.host.plug(OTHER_SERIAL).number == goes.number
     go_on.set()
@@ -59,9 +66,7 @@ async def test_a_raw_device_that_comes_while_another_is_shown_gets_another_numbe
     """From its serial to its bind it is held."""
     goes = node.host.plug(SERIAL)
     await node.stager.stage(RAW_STAGE)
-    go_on = node.host.hold("bind")
-    publishing = asyncio.create_task(node.publisher.publish(RAW_PUBLISH))
-    await asyncio.sleep(1)  # until it waits
+    publishing, go_on = await begun(node, node.publisher.publish(RAW_PUBLISH), until="bind")
     node.host.unplug(goes)
     comes = node.host.plug(OTHER_SERIAL)
     go_on.set()

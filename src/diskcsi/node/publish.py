@@ -65,14 +65,14 @@ class Publisher:
         )
 
     async def _publish(self, request: Publish) -> None:
-        staged = await self._staged(request)
+        staged, device = await self._staged(request)
         if (there := await self._deps.living_mount_at(request.target_path)) is not None:
             _refuse_other_target(request, staged, there)
             return
         if not request.capability.mode.many_targets:
             await self._refuse_second_target(request, staged)
         if request.capability.block:
-            async with self._deps.devices.held(await self._device(request, staged)):
+            async with self._deps.devices.held(device):
                 await self._device(request, staged)  # until then its number may have been passed on
                 await self._deps.mounts.make_file(request.target_path)
                 await self._show(request)
@@ -85,13 +85,12 @@ class Publisher:
             _source(request), request.target_path, read_only=_read_only(request)
         )
 
-    async def _staged(self, request: Publish) -> Mount:
-        """What is staged, once its device has said that it is this volume."""
+    async def _staged(self, request: Publish) -> tuple[Mount, Device]:
+        """What is staged, and its device, which has said that it is this volume."""
         staged = await self._deps.mount_at(_source(request))
         if staged is None:
             raise WrongState(f"volume {request.volume_id} is not staged at {request.staging_path}")
-        await self._device(request, staged)
-        return staged
+        return staged, await self._device(request, staged)
 
     async def _device(self, request: Publish, staged: Mount) -> Device:
         device = await self._deps.device_of(request.volume_id, staged, request.publish_context)

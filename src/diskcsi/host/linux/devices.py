@@ -30,7 +30,6 @@ LOOK_FIRST_S: Final = 0.05
 LOOK_MAX_S: Final = 0.5
 """A look reads a few files of sysfs; an attached disk appears within a second or two."""
 
-
 CLOSE_S: Final = 2.0
 """Whoever was cancelled may not be kept by a dead disk; its thread is left behind."""
 
