@@ -104,7 +104,7 @@ async def test_drain_waits_for_flights_within_its_grace(tasks: TaskGroup) -> Non
     flights = Flights(tasks=tasks)
     assert await flights.drain(grace_s=1) == 0
     calls = [
-        tasks.create_task(flights.do(seconds, partial(asyncio.sleep, seconds), budget_s=60))
+        tasks.create_task(flights.do(f"{seconds} s", partial(asyncio.sleep, seconds), budget_s=60))
         for seconds in (1, 9)
     ]
     await asyncio.sleep(0)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from grpclib.const import Cardinality, Status
 from grpclib.exceptions import GRPCError
 
 from diskcsi._proto.csi import v1
+from diskcsi.aio.progress import note_refusal, waiting
 from diskcsi.edge.errors import BUG_MESSAGE
-from diskcsi.edge.guard import NO_METHOD
-from diskcsi.model.errors import Denied, InvalidArgument, NotFound, Pending
+from diskcsi.edge.guard import NO_METHOD, Guard
+from diskcsi.model.errors import Denied, InvalidArgument, NotFound, Pending, Throttled
 from diskcsi.telemetry.calls import note_call
 from diskcsi.telemetry.logging import logger
 from tests.edge.conftest import Log
@@ -220,6 +224,69 @@ async def test_a_call_whose_caller_ran_out_of_patience_is_counted_as_such(
             await served.controller.controller_publish_volume(PUBLISH, timeout=0.05)
         await until(lambda: served.guard.running == 0)
     assert heard.told[-1] == ("ended", "ControllerPublishVolume", "DeadlineExceeded")
+
+
+@dataclass
+class Patient:
+    """A call's stream, as far as the guard looks at it, and the clock of its caller."""
+
+    time_s: float
+
+    @property
+    def deadline(self) -> Patient:
+        return self
+
+    def time_remaining(self) -> float:
+        return self.time_s - asyncio.get_running_loop().time()
+
+
+async def answered(time_s: float, does: Callable[[], Awaitable[None]]) -> tuple[float, GRPCError]:
+    """When, in virtual seconds, and with what a call is answered whose caller waits so long."""
+    event = SimpleNamespace(
+        method_name="/csi.v1.Controller/ControllerPublishVolume", method_func=lambda _: does()
+    )
+    loop = asyncio.get_running_loop()
+    await Guard(counter=Heard(), now=loop.time).listen(event)  # type: ignore[arg-type]
+    with pytest.raises(GRPCError) as answer:
+        await event.method_func(Patient(loop.time() + time_s))
+    return loop.time(), answer.value
+
+
+async def stuck() -> None:
+    with waiting(lambda: "it waits for its turn on i-1, after detach of d-2 (40 s)"):
+        await asyncio.Event().wait()
+
+
+@pytest.mark.looptime
+async def test_a_caller_is_told_what_it_waits_for_before_its_time_is_over(log: Log) -> None:
+    """Who hangs up hears nothing but that; the code is the same, and means: not over."""
+    when_s, answer = await answered(15, stuck)
+    assert (answer.status, answer.message) == (
+        Status.DEADLINE_EXCEEDED, "it waits for its turn on i-1, after detach of d-2 (40 s)",
+    )  # fmt: skip
+    assert when_s == pytest.approx(14.5)
+
+
+@pytest.mark.looptime
+async def test_a_caller_in_a_hurry_keeps_nine_tenths_of_its_time(log: Log) -> None:
+    """The registrar gives a call one second."""
+    when_s, _ = await answered(1, stuck)
+    assert when_s == pytest.approx(0.9)
+
+
+@pytest.mark.looptime
+async def test_a_call_without_words_tells_its_method_and_its_last_refusal(log: Log) -> None:
+    """A list that the cloud throttles waits for nothing else."""
+
+    async def throttled() -> None:
+        note_refusal(Throttled("the cloud takes no more calls now"))
+        await asyncio.Event().wait()
+
+    _, answer = await answered(15, throttled)
+    assert answer.message == (
+        "ControllerPublishVolume isn't done after 14 s; the last try was told:"
+        " the cloud takes no more calls now"
+    )
 
 
 async def test_names_that_nobody_knows_share_one_place_in_the_metrics(

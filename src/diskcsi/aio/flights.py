@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future, TaskGroup
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from diskcsi.aio.progress import Work, waiting
 
 Result = TypeVar("Result")
 
@@ -23,6 +25,10 @@ class FlightConflict(Exception):  # noqa: N818 - reads as what happened
 class _Flight:
     outcome: Future[Any]
     arguments: object
+    work: Work
+
+    def told(self) -> str:
+        return f"{self.work.told()}; it goes on, and the next call joins it"
 
 
 class Flights:
@@ -30,7 +36,7 @@ class Flights:
 
     def __init__(self, *, tasks: TaskGroup) -> None:
         self._tasks = tasks
-        self._now: dict[Hashable, _Flight] = {}
+        self._now: dict[str, _Flight] = {}
 
     @property
     def running(self) -> int:
@@ -39,20 +45,20 @@ class Flights:
 
     async def do(
         self,
-        key: Hashable,
+        key: str,
         work: Callable[[], Awaitable[Result]],
         *,
         budget_s: float,
         arguments: object = None,
     ) -> Result:
-        """The result of `work`, begun now or running already under `key`.
+        """The result of `work`, begun now or running already under `key`, which says what it is.
 
         The work has its own budget in seconds, counted from its own beginning. It runs in a copy
         of the first caller's context.
 
         Raises:
             FlightConflict: the running flight has other `arguments`.
-            TimeoutError: the budget is used up.
+            TimeoutError: the budget is used up; it tells what the work was waiting for.
             Exception: whatever `work` raised; every caller gets the same object.
         """
         flight = self._now.get(key)
@@ -61,7 +67,8 @@ class Flights:
         elif flight.arguments != arguments:
             raise FlightConflict(f"{key} runs with other arguments")
         outcome: Future[Result] = flight.outcome
-        return await asyncio.shield(outcome)
+        with waiting(flight.told):
+            return await asyncio.shield(outcome)
 
     async def drain(self, *, grace_s: float) -> int:
         """Wait until no flight runs, or the grace is over; how many still run."""
@@ -72,7 +79,7 @@ class Flights:
 
     def _begin(
         self,
-        key: Hashable,
+        key: str,
         work: Callable[[], Awaitable[Result]],
         *,
         budget_s: float,
@@ -80,29 +87,24 @@ class Flights:
     ) -> _Flight:
         outcome: Future[Result] = asyncio.get_running_loop().create_future()
         outcome.add_done_callback(_look)  # nobody may be listening any more
-        flight = self._now[key] = _Flight(outcome, arguments)
-        task = self._tasks.create_task(
-            self._run(key, outcome, work, budget_s), name=f"flight {key}"
-        )
+        flight = self._now[key] = _Flight(outcome, arguments, Work(key))
+        task = self._tasks.create_task(self._run(flight, work, budget_s), name=f"flight {key}")
         task.add_done_callback(lambda _: self._land(key, flight))
         return flight
 
-    def _land(self, key: Hashable, flight: _Flight) -> None:
+    def _land(self, key: str, flight: _Flight) -> None:
         """Let the callers go even if the flight was cancelled before its first step."""
         flight.outcome.cancel()
         if self._now.get(key) is flight:
             del self._now[key]
 
     async def _run(
-        self,
-        key: Hashable,
-        outcome: Future[Result],
-        work: Callable[[], Awaitable[Result]],
-        budget_s: float,
+        self, flight: _Flight, work: Callable[[], Awaitable[Result]], budget_s: float
     ) -> None:
+        outcome: Future[Result] = flight.outcome
         try:
-            async with asyncio.timeout(budget_s):
-                result = await work()
+            with flight.work.current():
+                result = await _within(budget_s, flight.work, work)
         except Exception as exc:  # noqa: BLE001 - it goes to the callers, never to the group
             outcome.set_exception(exc)
         except BaseException:  # shutdown: the callers see a cancellation
@@ -111,7 +113,18 @@ class Flights:
         else:
             outcome.set_result(result)
         finally:
-            del self._now[key]
+            del self._now[flight.work.name]
+
+
+async def _within(budget_s: float, what: Work, work: Callable[[], Awaitable[Result]]) -> Result:
+    limit = asyncio.timeout(budget_s)
+    try:
+        async with limit:
+            return await work()
+    except TimeoutError as end:
+        if not limit.expired():
+            raise
+        raise TimeoutError(f"{what.told()}; it is given up, and the next call begins anew") from end
 
 
 def _look(outcome: Future[Any]) -> None:

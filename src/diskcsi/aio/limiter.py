@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Generic, TypeVar
 
+from diskcsi.aio.progress import Work, current_work, in_the_way, waiting
+
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -33,6 +35,7 @@ class SlotStatistics:
 @dataclass(slots=True)
 class _Queue:
     held: dict[Priority, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
+    holders: list[Work | None] = field(default_factory=list)
     waiting: dict[Priority, deque[Future[None]]] = field(
         default_factory=lambda: {priority: deque() for priority in Priority}
     )
@@ -72,8 +75,15 @@ class Slots(Generic[Key]):
         queue.waiting[priority].append(turn)
         self._serve(queue)
         try:
-            await turn
-            yield
+            with waiting(
+                lambda: f"it waits for its turn on {key}, after {in_the_way(queue.holders)}"
+            ):
+                await turn
+            queue.holders.append(work := current_work())
+            try:
+                yield
+            finally:
+                queue.holders.remove(work)
         finally:
             if not turn.cancelled():
                 queue.held[priority] -= 1

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from diskcsi.aio.progress import Work, current_work, in_the_way, waiting
+
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -15,6 +17,7 @@ Key = TypeVar("Key", bound=Hashable)
 class _Entry:
     lock: Lock = field(default_factory=Lock)
     interested: int = 0
+    holder: Work | None = None
 
 
 class KeyedLock(Generic[Key]):
@@ -32,8 +35,14 @@ class KeyedLock(Generic[Key]):
         entry = self._entries.setdefault(key, _Entry())
         entry.interested += 1
         try:
-            async with entry.lock:
+            with waiting(lambda: f"it waits for {in_the_way([entry.holder])}"):
+                await entry.lock.acquire()
+            entry.holder = current_work()
+            try:
                 yield
+            finally:
+                entry.holder = None
+                entry.lock.release()
         finally:
             entry.interested -= 1
             if not entry.interested:

@@ -15,6 +15,7 @@ from math import inf
 from random import Random
 from typing import Final, Generic, TypeVar
 
+from diskcsi.aio.progress import Work, current_work
 from diskcsi.aio.rhythm import Rhythm
 
 Key = TypeVar("Key", bound=Hashable)
@@ -44,7 +45,13 @@ class _Wait(Generic[Key, State]):
     first_due_s: float
     due_s: float
     done: Future[State | None]
+    work: Work | None
     seen_after_s: float = 0.0
+
+    def refused(self, refusal: Exception | None) -> None:
+        """Looks run beside the work that waits, which is to know why they tell it nothing."""
+        if self.work is not None:
+            self.work.refusal = refusal
 
 
 class Waiter(Generic[Key, State]):
@@ -112,6 +119,7 @@ class Waiter(Generic[Key, State]):
             first_due_s=first_due_s,
             due_s=first_due_s,
             done=loop.create_future(),
+            work=current_work(),
         )
         self._waits.add(wait)
         self._wake()
@@ -162,8 +170,8 @@ class Waiter(Generic[Key, State]):
     async def _take(self, waits: Collection[_Wait[Key, State]], begun_s: float) -> None:
         try:
             states = await self._look(list(dict.fromkeys(wait.key for wait in waits)))
-        except self._transient:
-            self._slow_down(waits)
+        except self._transient as refusal:
+            self._slow_down(waits, refusal)
         except Exception as exc:  # noqa: BLE001 - it goes to the waits, never to the group
             for wait in waits:
                 if not wait.done.done():
@@ -177,22 +185,25 @@ class Waiter(Generic[Key, State]):
             self._looks -= 1
             self._changed.set()
 
-    def _slow_down(self, waits: Collection[_Wait[Key, State]]) -> None:
+    def _slow_down(self, waits: Collection[_Wait[Key, State]], refusal: Exception) -> None:
         now_s = asyncio.get_running_loop().time()
         self._gap_s = min(self._gap_s * 2, LONGEST_GAP_S)
         self._next_look_s = now_s + self._gap_s * self._random.uniform(0.5, 1.0)
         for wait in waits:
             wait.due_s = now_s
+            wait.refused(refusal)
 
     def _judge(
         self, wait: _Wait[Key, State], state: State | Exception | None, looked_s: float
     ) -> None:
         if isinstance(state, self._transient):
             wait.due_s = looked_s + LONGEST_GAP_S
+            wait.refused(state)
             return
         if isinstance(state, Exception):
             wait.done.set_exception(state)
             return
+        wait.refused(None)
         elapsed_s = max(looked_s - wait.begun_s, 0.0)
         try:
             over = wait.until(state)

@@ -20,6 +20,7 @@ from typing import Final
 
 from diskcsi.aio.backoff import backoff
 from diskcsi.aio.limiter import Priority
+from diskcsi.aio.progress import note_refusal
 from diskcsi.controller.access import refuse_unserved
 from diskcsi.controller.deps import Deps
 from diskcsi.controller.disks import Until
@@ -68,7 +69,7 @@ class Attacher:
         """
         await self._refuse_unserved(volume_id, capability)
         disk = await self._deps.fly(
-            ("attach", volume_id, node_id), lambda: self._attach(volume_id, node_id)
+            f"attach of {volume_id} to {node_id}", lambda: self._attach(volume_id, node_id)
         )
         return {
             **self._deps.rules.publish_context(disk),
@@ -102,7 +103,7 @@ class Attacher:
 
     async def _detach_in_flight(self, volume_id: VolumeId, node_id: NodeId) -> None:
         await self._deps.fly(
-            ("detach", volume_id, node_id), lambda: self._detach(volume_id, node_id)
+            f"detach of {volume_id} from {node_id}", lambda: self._detach(volume_id, node_id)
         )
 
     async def _attach(self, volume_id: VolumeId, node_id: NodeId) -> Disk:
@@ -124,6 +125,7 @@ class Attacher:
             try:
                 await self._deps.cloud.attach_disk(volume_id, node_id)
             except (*OPEN, InUse, WrongState) as refusal:
+                note_refusal(refusal)
                 disk = await self._look(volume_id, node_id)
                 if _is_held(disk, node_id):
                     return disk
@@ -214,6 +216,7 @@ class Attacher:
             try:
                 await self._deps.cloud.detach_disk(volume_id, node_id)
             except (*OPEN, NotFound, WrongState, InUse) as refusal:
+                note_refusal(refusal)
                 disk = await self._deps.disks.get(volume_id)
                 is_free = detached(disk) and not _is_on_its_way(disk)
                 free_since_s = min(free_since_s, loop.time()) if is_free else inf

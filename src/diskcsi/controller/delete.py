@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from diskcsi.aio.progress import note_refusal
 from diskcsi.controller.deps import Deps
 from diskcsi.controller.naming import OPEN
 from diskcsi.model.errors import InUse, NotFound
@@ -22,7 +23,7 @@ class VolumeDeleter:
             InUse: a node holds it; the message names the node.
         """
         await self._deps.fly_unless_refused(
-            ("delete volume", volume_id), lambda: self._delete(volume_id)
+            f"deletion of disk {volume_id}", lambda: self._delete(volume_id)
         )
 
     async def _delete(self, volume_id: VolumeId) -> None:
@@ -30,7 +31,8 @@ class VolumeDeleter:
             async for _ in self._deps.attempts():
                 try:
                     await self._deps.cloud.delete_disk(volume_id)
-                except (*OPEN, InUse):
+                except (*OPEN, InUse) as refusal:
+                    note_refusal(refusal)
                     if not await self._gone(volume_id):
                         continue
                 except NotFound:

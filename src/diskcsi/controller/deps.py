@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
@@ -65,9 +65,11 @@ class Deps:
     refusals: Refusals = field(default_factory=Refusals)
 
     async def fly(
-        self, key: Hashable, work: Callable[[], Awaitable[Result]], *, arguments: object = None
+        self, key: str, work: Callable[[], Awaitable[Result]], *, arguments: object = None
     ) -> Result:
         """Run `work` as the one flight of `key`, or join the one that runs.
+
+        The key says in words what it is: callers hear it.
 
         The caller may be cancelled; the flight goes on to its own deadline.
 
@@ -93,13 +95,11 @@ class Deps:
                 key, told, arguments=arguments, budget_s=self.timing.flight_s
             )
         except FlightConflict as conflict:
-            raise Pending(
-                f"another request for {key} with other arguments is still running"
-            ) from conflict
+            raise Pending(f"{key} is still running with other arguments") from conflict
 
     async def fly_unless_refused(
         self,
-        key: Hashable,
+        key: str,
         work: Callable[[], Awaitable[Result]],
         *,
         arguments: object = None,

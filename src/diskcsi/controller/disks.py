@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from diskcsi.aio.backoff import backoff
 from diskcsi.aio.batcher import Batcher
+from diskcsi.aio.progress import waiting
 from diskcsi.aio.waiter import Waiter
 from diskcsi.controller.reading import apart, patiently
 from diskcsi.model.errors import Throttled, UnknownOutcome, Unreachable
@@ -68,7 +69,8 @@ class DiskReader:
         `fresh` says that the operation began just now. Raises whatever `until` raises. It ends
         with the deadline of the flight around it.
         """
-        return await self._waiter.wait(volume_id, until, kind=kind, fresh=fresh)
+        with waiting(lambda: self._told(volume_id)):
+            return await self._waiter.wait(volume_id, until, kind=kind, fresh=fresh)
 
     def last_seen(self, volume_id: VolumeId) -> Disk | None:
         """The latest read of the disk, however old: a hint."""
@@ -77,6 +79,13 @@ class DiskReader:
     def forget(self, volume_id: VolumeId) -> None:
         """Drop the hint: the disk is being changed."""
         self._seen.pop(volume_id, None)
+
+    def _told(self, volume_id: VolumeId) -> str:
+        disk = self._seen.get(volume_id)
+        if disk is None:
+            return f"the cloud shows no disk {volume_id} yet"
+        holders = f", attached to {', '.join(sorted(disk.attached_to))}" if disk.attached_to else ""
+        return f"the cloud says disk {volume_id} is {disk.state}{holders}"
 
     async def _patiently(self, read: Callable[[], Awaitable[Seen]]) -> Seen:
         return await patiently(read, backoff(first_s=0.2, max_s=2.0, random=self._random))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from diskcsi.aio.progress import note_refusal
 from diskcsi.controller.deps import Deps
 from diskcsi.controller.naming import OPEN
 from diskcsi.controller.requests import Expanded
@@ -42,7 +43,7 @@ class VolumeExpander:
                 hint="raise the limit to a whole number of GiB",
             )
         size_gib = await self._deps.fly(
-            ("expand volume", volume_id),
+            f"growth of {volume_id}",
             lambda: self._expand(volume_id, wanted_gib, capacity),
             arguments=capacity,
         )
@@ -73,6 +74,7 @@ class VolumeExpander:
             try:
                 await self._deps.cloud.resize_disk(volume_id, wanted_gib)
             except (*OPEN, OutOfRange, WrongState) as refusal:
+                note_refusal(refusal)
                 disk = await self._read(volume_id)
                 if grown(disk):
                     return disk.size_gib

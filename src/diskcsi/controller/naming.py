@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, TypeVar
 
 from diskcsi.aio.backoff import backoff
+from diskcsi.aio.progress import note_refusal
 from diskcsi.controller.deps import Deps
 from diskcsi.model.errors import (
     MAYBE_RUNNING,
@@ -89,7 +90,8 @@ class OneForName(Generic[Made]):
         async for _ in self._deps.attempts():
             try:
                 made = await self._ask(attempt)
-            except OPEN:
+            except OPEN as refusal:
+                note_refusal(refusal)
                 in_doubt = True
                 made = await self._find()
             except NeverShownError as unseen:

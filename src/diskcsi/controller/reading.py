@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
+from diskcsi.aio.progress import note_refusal
 from diskcsi.model.errors import (
     DiskError,
     InvalidToken,
@@ -75,5 +76,6 @@ async def patiently(read: Callable[[], Awaitable[Seen]], attempts: AsyncIterator
         try:
             return await read()
         except Throttled as refusal:
+            note_refusal(refusal)
             await asyncio.sleep(refusal.retry_after_s or 0.0)
     raise TimeoutError

@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import replace
 from typing import Final, NoReturn
 
+from diskcsi.aio.progress import note_refusal, waiting
 from diskcsi.controller.deps import Deps
 from diskcsi.controller.naming import OPEN, NeverShownError, OneForName
 from diskcsi.controller.requests import CreateSnapshot, ListSnapshots
@@ -50,13 +51,15 @@ class Snapshotter:
             name=request.name, source_volume_id=request.source_volume_id, parameters=parameters
         )
         return await self._deps.fly(
-            ("create snapshot", request.name), lambda: self._create(spec), arguments=request
+            f"creation of snapshot {request.name}", lambda: self._create(spec), arguments=request
         )
 
     async def delete(self, snapshot_id: SnapshotId) -> None:
         """Delete the snapshot; one that is absent is deleted already."""
         self._deps.require(Capability.SNAPSHOTS)
-        await self._deps.fly(("delete snapshot", snapshot_id), lambda: self._delete(snapshot_id))
+        await self._deps.fly(
+            f"deletion of snapshot {snapshot_id}", lambda: self._delete(snapshot_id)
+        )
 
     async def list(self, request: ListSnapshots) -> SnapshotPage:
         """A page of snapshots; an unknown snapshot or source gives an empty one.
@@ -88,7 +91,8 @@ class Snapshotter:
         snapshot = await self._find(spec)
         if snapshot is None:
             snapshot = await self._make(spec)
-        return await self._cut(snapshot, spec)
+        with waiting(lambda: f"the cloud still cuts snapshot {snapshot.id}"):
+            return await self._cut(snapshot, spec)
 
     async def _cut(self, snapshot: Snapshot, spec: SnapshotSpec) -> Snapshot:
         """The snapshot once its content is fixed."""
@@ -115,7 +119,9 @@ class Snapshotter:
     async def _make(self, spec: SnapshotSpec) -> Snapshot:
         async def create(attempt: int) -> Snapshot:
             numbered = replace(spec, attempt=attempt)
-            return await self._appearing(await self._deps.cloud.create_snapshot(numbered))
+            snapshot_id = await self._deps.cloud.create_snapshot(numbered)
+            with waiting(lambda: f"the cloud shows no snapshot {snapshot_id} yet"):
+                return await self._appearing(snapshot_id)
 
         return await OneForName(
             deps=self._deps,
@@ -157,7 +163,8 @@ class Snapshotter:
                 await self._deps.cloud.delete_snapshot(snapshot_id)
             except NotFound:
                 return
-            except OPEN:
+            except OPEN as refusal:
+                note_refusal(refusal)
                 if await self._get(snapshot_id) is None:
                     return
             else:

@@ -19,6 +19,7 @@ from grpclib.exceptions import GRPCError
 from grpclib.metadata import Deadline
 from grpclib.server import Stream
 
+from diskcsi.aio.progress import Work
 from diskcsi.edge.errors import is_bug, translate
 from diskcsi.edge.services import UNKNOWN
 from diskcsi.edge.wire import type_info
@@ -46,6 +47,10 @@ LATE_S: Final = 1.0
 
 Its own clock began a moment earlier, and it hangs up before the time is over here.
 """
+
+ANSWER_S: Final = 0.5
+"""What is kept of a caller's time for saying why there is no answer yet: enough for a busy machine, and
+little of the ten seconds that the most hurried sidecar waits. Of a shorter time a tenth is kept."""
 
 WORTH_A_LOOK: Final = frozenset({Status.INTERNAL, Status.UNKNOWN, Status.PERMISSION_DENIED})
 
@@ -113,7 +118,7 @@ class Guard:
         with tracing() as calls:
             try:
                 self._refuse_when_closed()
-                await call()
+                await _in_time(Work(method), call, deadline)
             except asyncio.CancelledError:
                 late = deadline is not None and deadline.time_remaining() < LATE_S
                 status = Status.DEADLINE_EXCEEDED if late else Status.CANCELLED
@@ -143,6 +148,26 @@ class Guard:
         if not self._running:
             self._idle.set()
         self._counter.rpc_ended(method, code=_code_name(status), duration_s=duration_s)
+
+
+async def _in_time(
+    work: Work, call: Callable[[], Awaitable[None]], deadline: Deadline | None
+) -> None:
+    """Call; and before the caller's time is over tell it what it waits for.
+
+    It hears the same status as if it had hung up (`TimeoutError`), with a reason. Only listening
+    ends: what changes something runs as a flight, which goes on.
+    """
+    left_s = None if deadline is None else max(deadline.time_remaining(), 0.0)
+    patience = asyncio.timeout(None if left_s is None else left_s - min(ANSWER_S, left_s / 10))
+    try:
+        with work.current():
+            async with patience:
+                await call()
+    except TimeoutError as end:
+        if not patience.expired():
+            raise
+        raise TimeoutError(work.waits_for() or work.told()) from end
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -40,7 +40,7 @@ class NodeDeps:
 
     async def fly(
         self,
-        operation: Hashable,
+        operation: str,
         volume_id: VolumeId,
         work: Callable[[], Awaitable[Result]],
         *,
@@ -52,6 +52,7 @@ class NodeDeps:
             Pending: the same operation runs with other arguments.
             Broken: a bug ended the work; a format, a mount or a bind may have begun.
         """
+        key = f"{operation} of volume {volume_id}"
 
         async def alone() -> Result:
             async with self.volumes.hold(volume_id):
@@ -60,18 +61,12 @@ class NodeDeps:
                 except (DiskError, TimeoutError):
                     raise
                 except Exception as bug:
-                    raise Broken(
-                        f"internal error in the middle of {operation} of volume {volume_id}"
-                    ) from bug
+                    raise Broken(f"internal error in the middle of {key}") from bug
 
         try:
-            return await self.flights.do(
-                (operation, volume_id), alone, arguments=arguments, budget_s=self.flight_s
-            )
+            return await self.flights.do(key, alone, arguments=arguments, budget_s=self.flight_s)
         except FlightConflict as conflict:
-            raise Pending(
-                f"{operation} of volume {volume_id} is still running with other arguments"
-            ) from conflict
+            raise Pending(f"{key} is still running with other arguments") from conflict
 
     async def mount_at(self, path: str) -> Mount | None:
         """What is mounted at `path`, the topmost where there are several."""

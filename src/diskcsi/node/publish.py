@@ -48,7 +48,7 @@ class Publisher:
                 )
             )
         await self._deps.fly(
-            ("publish", request.target_path),
+            f"publish at {request.target_path}",
             request.volume_id,
             lambda: self._publish(request),
             arguments=request,
@@ -61,7 +61,7 @@ class Publisher:
             WrongState: a process still uses it, or the path holds files of its own.
         """
         await self._deps.fly(
-            ("unpublish", target_path), volume_id, lambda: self._unpublish(target_path)
+            f"unpublish at {target_path}", volume_id, lambda: self._unpublish(target_path)
         )
 
     async def _publish(self, request: Publish) -> None:

@@ -14,6 +14,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from diskcsi.aio.progress import waiting
+
 Answer = TypeVar("Answer")
 
 ANSWER_S: Final = 20.0
@@ -40,7 +42,8 @@ class Patience:
             TimeoutError: no answer came in time; the thread is left behind.
         """
         outcome: Future[Answer] = self._now.get(question) or self._begin(question, look)
-        done, _ = await asyncio.wait((outcome,), timeout=timeout_s)
+        with waiting(lambda: f"no answer yet to: {question}"):
+            done, _ = await asyncio.wait((outcome,), timeout=timeout_s)
         if not done:
             raise TimeoutError(f"{question}: no answer in {timeout_s:g} s, the disk may be dead")
         return outcome.result()

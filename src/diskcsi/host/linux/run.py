@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from diskcsi.aio.progress import waiting
 from diskcsi.model.errors import InvalidArgument, Unreachable, WrongState
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -64,8 +65,14 @@ async def run(command: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> Done:
         Unreachable: the machine can't start a process now; nothing was done.
         TimeoutError: it did not end in time and was killed.
     """
+    with waiting(lambda: f"{command[0]} runs on {command[-1]}"):
+        return await _ended(await _started(command), command, timeout_s)
+
+
+async def _ended(
+    process: asyncio.subprocess.Process, command: Sequence[str], timeout_s: float
+) -> Done:
     tool = command[0]
-    process = await _started(command)
     try:
         async with asyncio.timeout(timeout_s) as limit:
             output, errors, code = await asyncio.gather(
