@@ -27,12 +27,12 @@ class Work:
 
     Attributes:
         name: what it is, such as `attach of d-1 to i-1`.
-        refusal: what it was last refused with, when it has tried nothing else since.
+        refusal: the words that it was last refused with; empty once it has got further.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.refusal: Exception | None = None
+        self.refusal = ""
         self._began_s = asyncio.get_running_loop().time()
         self._waits: list[Words] = []
         self._cut_short = ""
@@ -42,11 +42,10 @@ class Work:
 
     def told(self) -> str:
         """That it isn't done, after how long, what it waits for, and what it was refused with."""
-        refusal = self.refusal and (str(self.refusal) or type(self.refusal).__name__)
         parts = (
             f"{self.name} isn't done after {self._ran_s():.0f} s",
             self.waits_for(),
-            refusal and f"the last try was told: {refusal}",
+            self.refusal and f"the last try was told: {self.refusal}",
         )
         return "; ".join(part for part in parts if part)
 
@@ -67,7 +66,7 @@ class Work:
     @contextmanager
     def waiting(self, words: Words) -> Iterator[None]:
         """It waits for this until the block ends; what was refused before is over."""
-        self.refusal, self._cut_short = None, ""
+        self.refusal = self._cut_short = ""
         self._waits.append(words)
         try:
             yield
@@ -76,6 +75,11 @@ class Work:
             raise
         finally:
             self._waits.remove(words)
+
+    def refused(self, refusal: Exception | None) -> None:
+        """It was refused, for now, and tries again; None: it has got further."""
+        # the words alone: an error holds its frames, and they hold the work
+        self.refusal = "" if refusal is None else str(refusal) or type(refusal).__name__
 
     def _ran_s(self) -> float:
         return asyncio.get_running_loop().time() - self._began_s
@@ -104,7 +108,7 @@ def note_refusal(refusal: Exception) -> None:
     """The current work was refused, for now, and tries again."""
     work = _current.get()
     if work is not None:
-        work.refusal = refusal
+        work.refused(refusal)
 
 
 def in_the_way(works: Sequence[Work | None]) -> str:

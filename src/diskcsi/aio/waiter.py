@@ -51,7 +51,7 @@ class _Wait(Generic[Key, State]):
     def refused(self, refusal: Exception | None) -> None:
         """Looks run beside the work that waits, which is to know why they tell it nothing."""
         if self.work is not None:
-            self.work.refusal = refusal
+            self.work.refused(refusal)
 
 
 class Waiter(Generic[Key, State]):
