@@ -20,7 +20,7 @@ async def test_two_callers_of_one_key_share_one_run(tasks: TaskGroup) -> None:
         await asyncio.sleep(1)
         return runs
 
-    answers = await asyncio.gather(*(flights.do("k", work, budget_s=5) for _ in range(3)))
+    answers = await asyncio.gather(*(flights.do(("k",), work, budget_s=5) for _ in range(3)))
     assert (answers, runs, flights.running) == ([1, 1, 1], 1, 0)
 
 
@@ -31,8 +31,8 @@ async def test_a_key_runs_again_after_its_flight_has_landed(tasks: TaskGroup) ->
     async def work() -> str:
         return next(results)
 
-    assert await flights.do("k", work, budget_s=5) == "a"
-    assert await flights.do("k", work, budget_s=5) == "b"
+    assert await flights.do(("k",), work, budget_s=5) == "a"
+    assert await flights.do(("k",), work, budget_s=5) == "b"
 
 
 async def test_a_cancelled_caller_does_not_cancel_the_work(tasks: TaskGroup) -> None:
@@ -45,7 +45,7 @@ async def test_a_cancelled_caller_does_not_cancel_the_work(tasks: TaskGroup) -> 
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
-            await flights.do("k", work, budget_s=60)
+            await flights.do(("k",), work, budget_s=60)
     async with asyncio.timeout(20):
         await finished.wait()
 
@@ -57,10 +57,10 @@ async def test_other_arguments_are_refused_while_the_flight_runs(tasks: TaskGrou
     async def work() -> bool:
         return await landing.wait()
 
-    first = tasks.create_task(flights.do("k", work, budget_s=5, arguments=1))
+    first = tasks.create_task(flights.do(("k",), work, budget_s=5, arguments=1))
     await asyncio.sleep(0)
     with pytest.raises(FlightConflict):
-        await flights.do("k", work, budget_s=5, arguments=2)
+        await flights.do(("k",), work, budget_s=5, arguments=2)
     landing.set()
     assert await first
 
@@ -74,7 +74,7 @@ async def test_an_error_reaches_every_caller_and_not_the_group(tasks: TaskGroup)
         raise LookupError("gone")
 
     outcomes = await asyncio.gather(
-        *(flights.do("k", work, budget_s=5) for _ in range(2)), return_exceptions=True
+        *(flights.do(("k",), work, budget_s=5) for _ in range(2)), return_exceptions=True
     )
     assert [type(outcome) for outcome in outcomes] == [LookupError, LookupError]
 
@@ -83,7 +83,7 @@ async def test_a_flight_ends_when_its_budget_is_used_up(tasks: TaskGroup) -> Non
     """Everything that waits has a deadline, and the flight's own is not the caller's."""
     flights = Flights(tasks=tasks)
     with pytest.raises(TimeoutError):
-        await flights.do("k", asyncio.Event().wait, budget_s=3)
+        await flights.do(("k",), asyncio.Event().wait, budget_s=3)
     assert asyncio.get_running_loop().time() == pytest.approx(3)
     assert flights.running == 0
 
@@ -96,7 +96,7 @@ async def test_work_sees_the_context_of_the_first_caller(tasks: TaskGroup) -> No
         return who.get()
 
     who.set("first")
-    assert await flights.do("k", work, budget_s=5) == "first"
+    assert await flights.do(("k",), work, budget_s=5) == "first"
 
 
 async def test_drain_waits_for_flights_within_its_grace(tasks: TaskGroup) -> None:
@@ -104,7 +104,9 @@ async def test_drain_waits_for_flights_within_its_grace(tasks: TaskGroup) -> Non
     flights = Flights(tasks=tasks)
     assert await flights.drain(grace_s=1) == 0
     calls = [
-        tasks.create_task(flights.do(f"{seconds} s", partial(asyncio.sleep, seconds), budget_s=60))
+        tasks.create_task(
+            flights.do((f"{seconds} s",), partial(asyncio.sleep, seconds), budget_s=60)
+        )
         for seconds in (1, 9)
     ]
     await asyncio.sleep(0)
@@ -124,7 +126,7 @@ async def test_a_flight_that_never_took_off_holds_nobody() -> None:
             flights = Flights(tasks=group)
             group.create_task(end())
             caller = asyncio.get_running_loop().create_task(
-                flights.do("k", asyncio.Event().wait, budget_s=60)
+                flights.do(("k",), asyncio.Event().wait, budget_s=60)
             )
     assert caller is not None
     with pytest.raises(asyncio.CancelledError):
@@ -144,7 +146,7 @@ async def test_callers_see_a_cancellation_when_the_application_ends() -> None:
         async with TaskGroup() as group:
             flights = Flights(tasks=group)
             caller = asyncio.get_running_loop().create_task(
-                flights.do("k", asyncio.Event().wait, budget_s=60)
+                flights.do(("k",), asyncio.Event().wait, budget_s=60)
             )
             await asyncio.sleep(1)
             group.create_task(end())

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import TaskGroup
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from random import Random
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from diskcsi.aio.flights import Flights
 from diskcsi.aio.limiter import Priority, Slots
 from diskcsi.aio.locks import KeyedLock
-from diskcsi.aio.progress import Work, note_refusal, waiting
+from diskcsi.aio.progress import Progress, in_time, note_refusal, waiting
 from diskcsi.aio.waiter import Waiter
 
 
@@ -23,16 +24,38 @@ async def nothing() -> None:
     await asyncio.Event().wait()
 
 
+@asynccontextmanager
+async def running(
+    name: str, work: Callable[[], Awaitable[object]]
+) -> AsyncIterator[tuple[Progress, asyncio.Future[object]]]:
+    """Work of this name, which is cancelled at the end."""
+    progress = Progress(name)
+    with progress.current():
+        task = asyncio.ensure_future(work())
+    try:
+        yield progress, task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
 async def told_after(seconds: float, work: Callable[[], Awaitable[object]], name: str) -> str:
     """What work of this name says when that time is over."""
-    what = Work(name)
-    with what.current():
-        task = asyncio.ensure_future(work())
+    async with running(name, work) as (progress, _):
         await asyncio.sleep(seconds)
-    told = what.told()
-    task.cancel()
-    await asyncio.wait({task})
-    return told
+        return progress.told()
+
+
+def within(
+    place: AbstractAsyncContextManager[None], seconds: float
+) -> Callable[[], Awaitable[object]]:
+    """Work that enters the place, and stays for so long."""
+
+    async def work() -> None:
+        async with place:
+            await asyncio.sleep(seconds)
+
+    return work
 
 
 async def test_work_says_how_long_it_runs_and_what_it_waits_for() -> None:
@@ -66,9 +89,29 @@ async def test_a_refusal_is_told_until_the_work_has_got_further() -> None:
         with waiting(lambda: "it waits for wind"):
             await nothing()
 
-    refused = await told_after(4, work, "voyage")
-    assert refused == "voyage isn't done after 4 s; the last try was told: no berth"
-    assert await told_after(6, work, "voyage") == "voyage isn't done after 6 s; it waits for wind"
+    async with running("voyage", work) as (progress, _):
+        await asyncio.sleep(4)
+        refused = progress.told()
+        await asyncio.sleep(2)
+        assert (refused, progress.told()) == (
+            "voyage isn't done after 4 s; the last try was told: no berth",
+            "voyage isn't done after 6 s; it waits for wind",
+        )
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [(TimeoutError(), "no answer in time"), (BusyError(), "BusyError")],
+    ids=["timeout", "silent"],
+)
+async def test_a_refusal_without_words_is_told_in_words(refusal: Exception, words: str) -> None:
+    """Some errors are raised bare."""
+
+    async def work() -> None:
+        note_refusal(refusal)
+        await nothing()
+
+    assert (await told_after(1, work, "voyage")).endswith(f"the last try was told: {words}")
 
 
 async def test_a_wait_outside_of_any_work_is_a_wait_all_the_same() -> None:
@@ -78,47 +121,59 @@ async def test_a_wait_outside_of_any_work_is_a_wait_all_the_same() -> None:
         await asyncio.sleep(1)
 
 
-async def test_who_waits_for_a_key_names_who_holds_it() -> None:
-    """An operation on a volume that is held up by another one can say by which."""
+async def test_who_waits_for_a_key_names_who_holds_it_and_for_how_long() -> None:
+    """Not how long that one runs: it may have stood in line itself."""
     lock = KeyedLock[str]()
-
-    async def work() -> None:
-        async with lock.hold("d-1"):
-            await nothing()
-
-    with Work("growth of d-1").current():
-        holder = asyncio.ensure_future(work())
-    await asyncio.sleep(3)
-    told = await told_after(1, work, "attach of d-1")
+    async with (
+        running("snapshot of d-1", within(lock.hold("d-1"), 50)),
+        running("growth of d-1", within(lock.hold("d-1"), 50)),
+    ):
+        await asyncio.sleep(53)
+        told = await told_after(1, within(lock.hold("d-1"), 1), "attach of d-1")
     assert told == "attach of d-1 isn't done after 1 s; it waits for growth of d-1 (4 s)"
-    holder.cancel()
-    await asyncio.wait({holder})
 
 
 async def test_who_waits_for_a_slot_names_who_is_in_the_way() -> None:
-    """The first ones are enough: it is the oldest that hangs."""
-    slots = Slots[str].shared(4)
-
-    async def work() -> None:
-        async with slots.hold("i-1", Priority.ATTACH):
-            await nothing()
-
-    holders = []
-    for place in range(4):
-        with Work(f"attach of d-{place}").current():
-            holders.append(asyncio.ensure_future(work()))
-        await asyncio.sleep(1)
-    told = await told_after(1, work, "attach of d-9")
+    """The first ones are enough; and a drain of many disks that are well looks like one."""
+    slots = Slots[str].shared(1)
+    async with (
+        running("detach of d-1", within(slots.hold("i-1", Priority.DETACH), 50)),
+        running("detach of d-2", within(slots.hold("i-1", Priority.DETACH), 50)),
+    ):
+        await asyncio.sleep(53)
+        told = await told_after(1, within(slots.hold("i-1", Priority.ATTACH), 1), "attach of d-9")
     assert told == (
-        "attach of d-9 isn't done after 1 s; it waits for its turn on i-1, after"
-        " attach of d-0 (5 s), attach of d-1 (4 s), attach of d-2 (3 s) and 1 more"
+        "attach of d-9 isn't done after 1 s; it waits for its turn on i-1, after detach of d-2 (4 s)"
     )
-    for holder in holders:
-        holder.cancel()
-    await asyncio.wait(holders)
 
 
-async def test_a_caller_of_a_flight_hears_of_it_what_it_waits_for(tasks: TaskGroup) -> None:
+async def test_of_many_in_the_way_a_few_are_named() -> None:
+    """Thirty ids in one message help nobody."""
+    slots = Slots[str].shared(5)
+    async with asyncio.TaskGroup() as tasks:
+        for place in range(5):
+            with Progress(f"attach of d-{place}").current():
+                tasks.create_task(within(slots.hold("i-1", Priority.ATTACH), 9)())  # type: ignore[arg-type]
+        await asyncio.sleep(1)
+        told = await told_after(1, within(slots.hold("i-1", Priority.ATTACH), 1), "attach of d-9")
+    assert told.endswith(
+        "after attach of d-0 (2 s), attach of d-1 (2 s), attach of d-2 (2 s) and 2 more"
+    )
+
+
+async def test_who_has_other_slots_is_not_in_the_way() -> None:
+    """Where attaches and detaches have slots of their own, neither waits for the other."""
+    slots = Slots[str].separate({Priority.ATTACH: 1, Priority.DETACH: 1})
+    async with (
+        running("detach of d-1", within(slots.hold("i-1", Priority.DETACH), 50)),
+        running("attach of d-2", within(slots.hold("i-1", Priority.ATTACH), 50)),
+    ):
+        await asyncio.sleep(2)
+        told = await told_after(1, within(slots.hold("i-1", Priority.ATTACH), 1), "attach of d-9")
+    assert told.endswith("on i-1, after attach of d-2 (3 s)")
+
+
+async def test_a_caller_of_a_flight_hears_what_it_waits_for(tasks: TaskGroup) -> None:
     """Whoever joined it, and although it belongs to another caller."""
     flights, landing = Flights(tasks=tasks), asyncio.Event()
 
@@ -126,49 +181,90 @@ async def test_a_caller_of_a_flight_hears_of_it_what_it_waits_for(tasks: TaskGro
         with waiting(lambda: "the cloud thinks"):
             await landing.wait()
 
-    first = tasks.create_task(flights.do("attach of d-1", work, budget_s=60))
+    key = ("attach of", "d-1", "to", "i-1")
+    first = tasks.create_task(flights.do(key, work, budget_s=60))
     await asyncio.sleep(10)
-    told = await told_after(
-        5, lambda: flights.do("attach of d-1", work, budget_s=60), "ControllerPublishVolume"
-    )
-    assert told.endswith(
-        "; attach of d-1 isn't done after 15 s; the cloud thinks;"
-        " it goes on, and the next call joins it"
+    told = await told_after(5, lambda: flights.do(key, work, budget_s=60), "a call")
+    assert told == (
+        "a call isn't done after 5 s; attach of d-1 to i-1 isn't done after 15 s;"
+        " the cloud thinks; it goes on, and the next call joins it"
     )
     landing.set()
     await first
 
 
 async def test_a_flight_whose_budget_is_used_up_says_where_it_got_stuck(tasks: TaskGroup) -> None:
-    """The innermost wait, although all of them are over by then."""
+    """Whatever is waited for on the way out."""
 
     async def work() -> None:
-        with waiting(lambda: "it waits for the ship"), waiting(lambda: "the ship waits for wind"):
-            await nothing()
+        try:
+            with waiting(lambda: "e2fsck runs on /dev/vdb"):
+                await nothing()
+        finally:
+            with waiting(lambda: "the device is closed"):
+                await asyncio.sleep(1)
 
     with pytest.raises(TimeoutError) as end:
-        await Flights(tasks=tasks).do("voyage", work, budget_s=30)
+        await Flights(tasks=tasks).do(("stage of", "d-1"), work, budget_s=30)
     assert str(end.value) == (
-        "voyage isn't done after 30 s; the ship waits for wind;"
+        "stage of d-1 isn't done after 30 s; e2fsck runs on /dev/vdb;"
         " it is given up, and the next call begins anew"
     )
 
 
-async def test_looks_that_fail_are_told_to_the_work_that_waits_for_them(tasks: TaskGroup) -> None:
+async def test_work_that_gives_up_by_itself_keeps_its_words() -> None:
+    """A tool's own end says more than that the work wasn't done."""
+
+    async def work() -> None:
+        raise TimeoutError("mkfs.ext4 /dev/vdb: no end in 270 s, it was killed")
+
+    with pytest.raises(TimeoutError, match="it was killed"):
+        await in_time(work, 30, told=lambda: "it isn't done")
+
+
+async def test_work_that_is_done_in_time_is_not_asked() -> None:
+    """Nobody pays for words that nobody hears."""
+    asked: list[str] = []
+
+    async def work() -> str:
+        await asyncio.sleep(1)
+        return "done"
+
+    def told() -> str:
+        asked.append("asked")
+        return ""
+
+    assert await in_time(work, 2, told=told) == "done"
+    await asyncio.sleep(5)
+    assert asked == []
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["the look", "this key of it"])
+async def test_looks_that_fail_are_told_to_the_work_that_waits_for_them(
+    tasks: TaskGroup, *, whole: bool
+) -> None:
     """The looks are shared and run elsewhere; who waits hears why they tell it nothing."""
     refused = True
 
     async def look(keys: Collection[str]) -> Mapping[str, str | Exception]:
-        if refused:
+        if refused and whole:
             raise BusyError("too many calls")
-        return dict.fromkeys(keys, "attaching")
+        return dict.fromkeys(keys, BusyError("too many calls") if refused else "attaching")
+
+    looked = asyncio.Event()
+
+    def until(_: str | None) -> bool:
+        again = looked.is_set()
+        looked.set()
+        return again
 
     waiter = Waiter[str, str](look=look, tasks=tasks, transient=(BusyError,), random=Random(1))
-    what = Work("attach of d-1")
-    with what.current():
-        wait = tasks.create_task(waiter.wait("d-1", lambda _: not refused, kind="attach"))
-    await asyncio.sleep(10)
-    assert what.told().endswith("10 s; the last try was told: too many calls")
-    refused = False
-    await wait
-    assert "too many calls" not in what.told()
+    async with running("attach of d-1", lambda: waiter.wait("d-1", until, kind="attach")) as (
+        progress, wait,
+    ):  # fmt: skip
+        await asyncio.sleep(10)
+        assert progress.told().endswith("10 s; the last try was told: too many calls")
+        refused = False
+        await looked.wait()
+        assert "too many calls" not in progress.told()
+        await wait

@@ -1,22 +1,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
-from diskcsi.aio.progress import Work
-from tests.controller.rig import MOUNT, Rig, gib
+from diskcsi.aio.progress import Progress
+from diskcsi.model.errors import DiskError, Pending, UnknownOutcome
+from diskcsi.model.ids import NodeId, VolumeId
+from tests.controller.rig import MOUNT, NODE, Rig, gib
 
 PATIENCE_S = 14
+"""Of a caller: what the stock sidecars wait, less what is kept for the answer."""
+
+FOR_EVER = 1000
 
 
-async def told(rig: Rig, call: object) -> str:
+async def told(rig: Rig, call: Awaitable[object]) -> str:
     """What a caller of this hears whose time is over, in the words of the flight that it joined."""
-    what = Work("call")
-    with what.current():
+    progress = Progress("call")
+    with progress.current():
         task = rig.begin(call)
     await asyncio.sleep(PATIENCE_S)
-    words = what.waits_for()
+    words = progress.waits_for()
     task.cancel()
     return words
 
@@ -36,13 +43,34 @@ async def test_an_attach_behind_a_detach_that_hangs_names_that_detach(rig: Rig) 
     await detach
 
 
-async def test_a_detach_that_hangs_tells_what_the_cloud_says(rig: Rig) -> None:
+async def test_a_flight_goes_on_when_its_caller_was_told(rig: Rig) -> None:
+    """As it was promised."""
+    disk = rig.given_disk().id
+    rig.cloud.state.latency.attach_s = 60.0
+    assert "it goes on" in await told(rig, rig.attach(disk))
+    await asyncio.sleep(60)
+    assert rig.disk(disk).attached_to == {NODE}
+    assert rig.cloud.count("attach_disk") == 1
+
+
+async def test_a_detach_that_hangs_tells_what_the_cloud_shows(rig: Rig) -> None:
     """The state, and who holds the disk: what an operator would look up."""
     disk = rig.given_disk().id
     await rig.attach(disk)
     rig.cloud.state.latency.detach_s = 60.0
     words = await told(rig, rig.detach(disk))
-    assert "the cloud says disk disk-given is detaching, attached to node-1;" in words
+    assert (
+        "; the cloud last showed disk disk-given detaching, attached to node-1; it goes on" in words
+    )
+
+
+async def test_a_growth_tells_the_sizes(rig: Rig) -> None:
+    """That the disk is in use is not what it waits for."""
+    disk = rig.given_disk().id
+    await rig.attach(disk)
+    rig.cloud.state.latency.resize_s = 60.0
+    words = await told(rig, rig.expander.expand(disk, gib(30), MOUNT))
+    assert "; the cloud last showed disk disk-given with 20 GiB, and 30 are wanted; it" in words
 
 
 async def test_an_operation_on_a_disk_that_is_busy_names_the_other_one(rig: Rig) -> None:
@@ -52,26 +80,108 @@ async def test_an_operation_on_a_disk_that_is_busy_names_the_other_one(rig: Rig)
     attach = rig.begin(rig.attach(disk))
     await asyncio.sleep(1)
     words = await told(rig, rig.expander.expand(disk, gib(30), MOUNT))
-    assert "it waits for attach of disk-given to node-1 (15 s);" in words
+    assert "; it waits for attach of disk-given to node-1 (15 s); it goes on" in words
     await attach
 
 
-@pytest.mark.parametrize("action", ["create_disk", "find_disks"])
-async def test_a_creation_that_is_throttled_tells_the_cloud_s_refusal(
-    rig: Rig, action: str
-) -> None:
-    """With its code and request, whether a change or a read was refused."""
-    rig.cloud.faults.throttle(action, times=1000)
-    words = await told(rig, rig.create())
-    assert words.startswith(
-        "creation of volume pvc-1 isn't done after 14 s; the last try was told:"
+@pytest.mark.parametrize("lost", ["disk", "snapshot"])
+async def test_what_was_made_and_does_not_show_is_told_by_its_id(rig: Rig, lost: str) -> None:
+    """It can be looked up in the cloud's console."""
+    disk = rig.given_disk().id
+    rig.cloud.state.latency.show_s = 30.0
+    words = await told(rig, rig.create() if lost == "disk" else rig.snapshot(disk))
+    assert (
+        f"; the cloud shows no {lost} {'disk' if lost == 'disk' else 'snap'}-0001 yet; it" in words
     )
-    rig.cloud.faults.clear()
 
 
 async def test_a_snapshot_that_is_being_cut_is_told_by_its_id(rig: Rig) -> None:
-    """It can be looked up in the cloud's console."""
+    """The claim that waits for it knows another name."""
     disk = rig.given_disk().id
     rig.cloud.state.latency.cut_s = 60.0
     words = await told(rig, rig.snapshot(disk))
-    assert "the cloud still cuts snapshot " in words
+    assert "; the cloud still cuts snapshot snap-0001; it goes on" in words
+
+
+async def test_a_failed_snapshot_is_not_told_as_one_that_is_cut(rig: Rig) -> None:
+    """Nothing comes of it any more, and it has to go."""
+    disk = rig.given_disk().id
+    failed = await rig.snapshot(disk)
+    rig.cloud.state.snapshots[failed.id] = replace(failed, failed=True)
+    rig.cloud.faults.throttle("delete_snapshot", times=FOR_EVER)
+    words = await told(rig, rig.snapshot(disk))
+    rig.cloud.faults.clear()
+    assert (
+        f"; snapshot {failed.id} failed while it was made, and is being deleted; the last" in words
+    )
+
+
+BUSY = Pending("the node is busy", code="Busy", request_id="R-1")
+
+
+@pytest.mark.parametrize(
+    ("action", "error", "call"),
+    [
+        pytest.param("create_disk", BUSY, lambda rig, _: rig.create(), id="create"),
+        pytest.param("find_disks", None, lambda rig, _: rig.create(), id="find"),
+        pytest.param("delete_disk", BUSY, lambda rig, disk: rig.deleter.delete(disk), id="delete"),
+        pytest.param("attach_disk", BUSY, lambda rig, disk: rig.attach(disk), id="attach"),
+        pytest.param("detach_disk", BUSY, lambda rig, disk: rig.detach(disk), id="detach"),
+        pytest.param(
+            "resize_disk", BUSY, lambda rig, disk: rig.expander.expand(disk, gib(30), MOUNT), id="grow"
+        ),
+        pytest.param("create_snapshot", BUSY, lambda rig, disk: rig.snapshot(disk), id="snapshot"),
+        pytest.param(
+            "delete_snapshot", BUSY, lambda rig, _: rig.snapshotter.delete("snap-1"), id="forget"
+        ),
+    ],
+)  # fmt: skip
+async def test_a_call_that_is_refused_again_and_again_tells_the_refusal(
+    rig: Rig, action: str, error: DiskError | None, call: Callable[[Rig, VolumeId], Awaitable[object]]
+) -> None:  # fmt: skip
+    """With the cloud's code and request, whether a change or a read was refused."""
+    disk = rig.given_disk().id
+    snapshot = await rig.snapshot(disk, "kept")
+    rig.cloud.state.snapshots["snap-1"] = replace(snapshot, id="snap-1")  # type: ignore[index,arg-type]
+    if action == "detach_disk":
+        await rig.attach(disk)
+    if error is None:
+        rig.cloud.faults.throttle(action, times=FOR_EVER)
+    else:
+        rig.cloud.faults.refuse(action, error, times=FOR_EVER)
+    words = await told(rig, call(rig, disk))
+    rig.cloud.faults.clear()
+    refusal = error or "too many calls (TooMany)"
+    assert f" isn't done after 14 s; the last try was told: {refusal}; it goes on" in words
+
+
+async def test_a_read_that_was_throttled_once_is_forgotten(rig: Rig) -> None:
+    """It would send people to the wrong runbook while the cloud is merely slow."""
+    disk = rig.given_disk().id
+    rig.cloud.state.latency.cut_s = 60.0
+    rig.cloud.faults.throttle("get_snapshots", times=1)
+    assert "too many calls" not in await told(rig, rig.snapshot(disk))
+
+
+async def test_a_lost_answer_is_told_until_the_next_try_is_accepted(rig: Rig) -> None:
+    """What is told is the last word, and no earlier one."""
+    disk = rig.given_disk().id
+    rig.cloud.state.latency.attach_s = 60.0
+    rig.cloud.faults.refuse("attach_disk", UnknownOutcome("the answer is lost"), times=2)
+    words = await told(rig, rig.attach(disk))
+    assert ("the answer is lost" in words, "attaching" in words) == (False, True)
+
+
+async def test_ids_that_read_alike_when_put_together_are_not_mistaken(rig: Rig) -> None:
+    """A flight is joined by what it does, and not by how that reads."""
+    nodes = {NodeId(name): NodeId(name) for name in ("node-1 to node-2", "node-2")}
+    for node in nodes:
+        rig.cloud.state.nodes[node] = replace(rig.cloud.state.nodes[NODE], id=node)
+    one = rig.given_disk("a").id
+    other = rig.given_disk("a to node-1").id
+    rig.cloud.state.latency.attach_s = 2.0
+    first, second = await asyncio.gather(
+        rig.attach(one, NodeId("node-1 to node-2")), rig.attach(other, NodeId("node-2"))
+    )
+    assert first != second
+    assert rig.disk(other).attached_to == {"node-2"}

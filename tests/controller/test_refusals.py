@@ -188,7 +188,7 @@ async def test_while_another_request_of_the_name_runs_nothing_is_final(rig: Rig)
     lasting = asyncio.Event()
     with pytest.raises(Denied):
         await fly(rig, Denied("no right"), "small")
-    other = rig.begin(rig.deps.fly_unless_refused("one", lasting.wait, arguments="large"))
+    other = rig.begin(rig.deps.fly_unless_refused(("one",), lasting.wait, arguments="large"))
     await asyncio.sleep(0)
     with pytest.raises(Pending):
         await fly(rig, None, "small")
@@ -203,7 +203,7 @@ async def fly(rig: Rig, end: Exception | None, arguments: str) -> None:
         if end is not None:
             raise end
 
-    await rig.deps.fly_unless_refused("one", work, arguments=arguments)
+    await rig.deps.fly_unless_refused(("one",), work, arguments=arguments)
 
 
 async def outcomes(rig: Rig, asked: list[tuple[Exception | None, str]]) -> list[Exception | None]:

@@ -19,6 +19,7 @@ from diskcsi.edge.guard import NO_METHOD, Guard
 from diskcsi.model.errors import Denied, InvalidArgument, NotFound, Pending, Throttled
 from diskcsi.telemetry.calls import note_call
 from diskcsi.telemetry.logging import logger
+from diskcsi.telemetry.meter import RpcCounter
 from tests.edge.conftest import Log
 from tests.edge.sockets import (
     Controller,
@@ -213,19 +214,6 @@ async def test_a_call_that_is_cancelled_is_counted_as_such(tmp_path: Path, log: 
     assert heard.told[-1] == ("ended", "ControllerPublishVolume", "Canceled")
 
 
-async def test_a_call_whose_caller_ran_out_of_patience_is_counted_as_such(
-    tmp_path: Path, log: Log
-) -> None:
-    """It is the case in which the outcome is open: work goes on, and nobody was told."""
-    heard, forever = Heard(), asyncio.Event()
-    waiting = Controller(forever.wait)
-    async with serving(tmp_path / "s", served_by(controller=waiting), counter=heard) as served:
-        with pytest.raises((GRPCError, TimeoutError)):
-            await served.controller.controller_publish_volume(PUBLISH, timeout=0.05)
-        await until(lambda: served.guard.running == 0)
-    assert heard.told[-1] == ("ended", "ControllerPublishVolume", "DeadlineExceeded")
-
-
 @dataclass
 class Patient:
     """A call's stream, as far as the guard looks at it, and the clock of its caller."""
@@ -240,16 +228,23 @@ class Patient:
         return self.time_s - asyncio.get_running_loop().time()
 
 
-async def answered(time_s: float, does: Callable[[], Awaitable[None]]) -> tuple[float, GRPCError]:
-    """When, in virtual seconds, and with what a call is answered whose caller waits so long."""
+async def call(
+    time_s: float, does: Callable[[], Awaitable[None]], counter: RpcCounter | None = None
+) -> None:
+    """A call whose caller waits so long, in virtual seconds."""
     event = SimpleNamespace(
         method_name="/csi.v1.Controller/ControllerPublishVolume", method_func=lambda _: does()
     )
     loop = asyncio.get_running_loop()
-    await Guard(counter=Heard(), now=loop.time).listen(event)  # type: ignore[arg-type]
+    await Guard(counter=counter or Heard(), now=loop.time).listen(event)  # type: ignore[arg-type]
+    await event.method_func(Patient(loop.time() + time_s))
+
+
+async def answered(time_s: float, does: Callable[[], Awaitable[None]]) -> tuple[float, GRPCError]:
+    """When, in virtual seconds, and with what such a call is answered."""
     with pytest.raises(GRPCError) as answer:
-        await event.method_func(Patient(loop.time() + time_s))
-    return loop.time(), answer.value
+        await call(time_s, does)
+    return asyncio.get_running_loop().time(), answer.value
 
 
 async def stuck() -> None:
@@ -287,6 +282,29 @@ async def test_a_call_without_words_tells_its_method_and_its_last_refusal(log: L
         "ControllerPublishVolume isn't done after 14 s; the last try was told:"
         " the cloud takes no more calls now"
     )
+
+
+@pytest.mark.looptime
+async def test_a_deadline_of_the_work_s_own_keeps_its_words(log: Log) -> None:
+    """A tool that was killed says so."""
+    _, answer = await answered(15, raising(TimeoutError("mkfs: no end in 12 s, it was killed")))
+    assert answer.message == "mkfs: no end in 12 s, it was killed"
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("after_s", "code"), [(5, "Canceled"), (14.2, "DeadlineExceeded")], ids=["amid", "at its end"]
+)
+async def test_a_caller_that_hangs_up_at_the_end_of_its_time_ran_out_of_patience(
+    log: Log, after_s: float, code: str
+) -> None:
+    """Its clock began earlier than ours; and it is the case in which nobody was told of the outcome."""
+    heard = Heard()
+    hanging = asyncio.ensure_future(call(15, stuck, heard))
+    await asyncio.sleep(after_s)
+    hanging.cancel()
+    await asyncio.wait({hanging})
+    assert heard.told[-1] == ("ended", "ControllerPublishVolume", code)
 
 
 async def test_names_that_nobody_knows_share_one_place_in_the_metrics(

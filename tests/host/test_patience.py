@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from diskcsi.aio.progress import Progress
 from diskcsi.host.linux.patience import Patience
 from tests.rows import row
 
@@ -30,6 +31,23 @@ async def test_a_question_without_an_answer_is_given_up() -> None:
     with pytest.raises(TimeoutError, match=r"usage of /x: no answer in 0.05 s"):
         await patience.ask("usage of /x", dead.wait, timeout_s=0.05)
     dead.set()
+
+
+async def test_a_question_that_is_open_is_told_to_who_waits_for_it() -> None:
+    """A caller's time may be over before the disk's is."""
+    asked, dead = threading.Event(), threading.Event()
+
+    def look() -> None:
+        asked.set()
+        dead.wait()
+
+    progress = Progress("stage of volume d-1")
+    with progress.current():
+        asking = asyncio.ensure_future(Patience().ask("open /dev/vdb", look))
+    await asyncio.to_thread(asked.wait)
+    assert progress.waits_for() == "no answer yet to: open /dev/vdb"
+    dead.set()
+    await asking
 
 
 @row("disk-vanishes-mounted")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from diskcsi.aio.progress import Work
+from diskcsi.aio.progress import Progress
 from diskcsi.host.linux import run as module
 from diskcsi.host.linux.run import run
 from diskcsi.model.errors import InvalidArgument, Unreachable
@@ -53,11 +53,11 @@ def note(tmp_path: Path) -> Path:
 async def test_a_tool_that_runs_is_told_to_who_waits_for_it(note: Path) -> None:
     """A check of a large filesystem may take longer than a caller waits."""
     script = f"echo $$ > {note}; exec sleep 60"
-    work = Work("stage of volume d-1")
-    with work.current():
+    progress = Progress("stage of volume d-1")
+    with progress.current():
         running = asyncio.ensure_future(run(["sh", "-c", script]))
     watched = await asyncio.to_thread(_watched, note)
-    assert work.waits_for() == f"sh runs on {script}"
+    assert progress.waits_for() == f"sh runs on {script}"
     running.cancel()
     await asyncio.wait({running})
     await _end_of(watched)

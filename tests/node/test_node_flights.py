@@ -10,6 +10,7 @@ from diskcsi.node.requests import Stage
 from tests.node.machine import (
     OTHER_STAGING,
     OTHER_VOLUME,
+    PUBLISH,
     STAGE,
     STAGING,
     Machine,
@@ -40,6 +41,22 @@ async def test_a_cancelled_call_leaves_the_staging_running(node: Machine) -> Non
     gate.set()
     await asyncio.sleep(1)
     assert node.host.paths_of(disk) == [STAGING]
+
+
+async def test_a_cancelled_publishing_leaves_a_new_staging_running(node: Machine) -> None:
+    """A disk went and came again: its dead mount is taken away first, which may take long."""
+    other, gone = node.host.plug("other"), node.host.plug("one", filesystem="ext4")
+    await node.stager.stage(STAGE)
+    node.host.unplug(gone)
+    node.host.unplug(other)
+    again = node.host.plug("one", filesystem="ext4")
+    gate = node.host.hold("unmount")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(60):
+            await node.publisher.publish(PUBLISH)
+    gate.set()
+    await asyncio.sleep(1)
+    assert (node.host.paths_of(gone), node.host.paths_of(again)) == ([], [STAGING])
 
 
 @row("duplicate-calls-differ")

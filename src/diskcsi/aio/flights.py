@@ -12,9 +12,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from diskcsi.aio.progress import Work, waiting
+from diskcsi.aio.progress import Progress, in_time, waiting
 
 Result = TypeVar("Result")
+
+Key = tuple[str, ...]
+"""What a flight does to what: words and ids, which read as its name when they are put together."""
 
 
 class FlightConflict(Exception):  # noqa: N818 - reads as what happened
@@ -23,12 +26,16 @@ class FlightConflict(Exception):  # noqa: N818 - reads as what happened
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
+    key: Key
     outcome: Future[Any]
     arguments: object
-    work: Work
+    progress: Progress
 
     def told(self) -> str:
-        return f"{self.work.told()}; it goes on, and the next call joins it"
+        return f"{self.progress.told()}; it goes on, and the next call joins it"
+
+    def given_up(self) -> str:
+        return f"{self.progress.told()}; it is given up, and the next call begins anew"
 
 
 class Flights:
@@ -36,7 +43,7 @@ class Flights:
 
     def __init__(self, *, tasks: TaskGroup) -> None:
         self._tasks = tasks
-        self._now: dict[str, _Flight] = {}
+        self._now: dict[Key, _Flight] = {}
 
     @property
     def running(self) -> int:
@@ -45,13 +52,13 @@ class Flights:
 
     async def do(
         self,
-        key: str,
+        key: Key,
         work: Callable[[], Awaitable[Result]],
         *,
         budget_s: float,
         arguments: object = None,
     ) -> Result:
-        """The result of `work`, begun now or running already under `key`, which says what it is.
+        """The result of `work`, begun now or running already under `key`.
 
         The work has its own budget in seconds, counted from its own beginning. It runs in a copy
         of the first caller's context.
@@ -65,7 +72,7 @@ class Flights:
         if flight is None:
             flight = self._begin(key, work, budget_s=budget_s, arguments=arguments)
         elif flight.arguments != arguments:
-            raise FlightConflict(f"{key} runs with other arguments")
+            raise FlightConflict(f"{flight.progress.name} runs with other arguments")
         outcome: Future[Result] = flight.outcome
         with waiting(flight.told):
             return await asyncio.shield(outcome)
@@ -79,7 +86,7 @@ class Flights:
 
     def _begin(
         self,
-        key: str,
+        key: Key,
         work: Callable[[], Awaitable[Result]],
         *,
         budget_s: float,
@@ -87,12 +94,14 @@ class Flights:
     ) -> _Flight:
         outcome: Future[Result] = asyncio.get_running_loop().create_future()
         outcome.add_done_callback(_look)  # nobody may be listening any more
-        flight = self._now[key] = _Flight(outcome, arguments, Work(key))
-        task = self._tasks.create_task(self._run(flight, work, budget_s), name=f"flight {key}")
+        flight = self._now[key] = _Flight(key, outcome, arguments, Progress(" ".join(key)))
+        task = self._tasks.create_task(
+            self._run(flight, work, budget_s), name=f"flight {flight.progress.name}"
+        )
         task.add_done_callback(lambda _: self._land(key, flight))
         return flight
 
-    def _land(self, key: str, flight: _Flight) -> None:
+    def _land(self, key: Key, flight: _Flight) -> None:
         """Let the callers go even if the flight was cancelled before its first step."""
         flight.outcome.cancel()
         if self._now.get(key) is flight:
@@ -103,8 +112,8 @@ class Flights:
     ) -> None:
         outcome: Future[Result] = flight.outcome
         try:
-            with flight.work.current():
-                result = await _within(budget_s, flight.work, work)
+            with flight.progress.current():
+                result = await in_time(work, budget_s, told=flight.given_up)
         except Exception as exc:  # noqa: BLE001 - it goes to the callers, never to the group
             outcome.set_exception(exc)
         except BaseException:  # shutdown: the callers see a cancellation
@@ -113,18 +122,7 @@ class Flights:
         else:
             outcome.set_result(result)
         finally:
-            del self._now[flight.work.name]
-
-
-async def _within(budget_s: float, what: Work, work: Callable[[], Awaitable[Result]]) -> Result:
-    limit = asyncio.timeout(budget_s)
-    try:
-        async with limit:
-            return await work()
-    except TimeoutError as end:
-        if not limit.expired():
-            raise
-        raise TimeoutError(f"{what.told()}; it is given up, and the next call begins anew") from end
+            del self._now[flight.key]
 
 
 def _look(outcome: Future[Any]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Generic, TypeVar
 
-from diskcsi.aio.progress import Work, current_work, in_the_way, waiting
+from diskcsi.aio.progress import Holder, named, waiting
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -35,7 +35,7 @@ class SlotStatistics:
 @dataclass(slots=True)
 class _Queue:
     held: dict[Priority, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
-    holders: list[Work | None] = field(default_factory=list)
+    holders: list[tuple[Priority, Holder]] = field(default_factory=list)
     waiting: dict[Priority, deque[Future[None]]] = field(
         default_factory=lambda: {priority: deque() for priority in Priority}
     )
@@ -46,26 +46,27 @@ class _Queue:
 
 
 class Slots(Generic[Key]):
-    """Slots for each key; within a priority the order of arrival.
+    """Slots for each key; within a priority the order of arrival. All keys have as many.
 
     Args:
-        has_room: whether one more of the priority may begin beside those held, given their
-            number by priority. It is one rule for all keys.
+        limits: the slots of each priority.
+        shared: they are the same ones for all priorities.
     """
 
-    def __init__(self, *, has_room: Callable[[Priority, dict[Priority, int]], bool]) -> None:
-        self._has_room = has_room
+    def __init__(self, *, limits: Mapping[Priority, int], shared: bool) -> None:
+        self._limits = limits
+        self._rivals = {one: set(Priority) if shared else {one} for one in Priority}
         self._queues: dict[Key, _Queue] = {}
 
     @classmethod
     def shared(cls, limit: int) -> Slots[Key]:
         """`limit` slots for each key, which all priorities share."""
-        return cls(has_room=lambda _priority, held: sum(held.values()) < limit)
+        return cls(limits=dict.fromkeys(Priority, limit), shared=True)
 
     @classmethod
-    def separate(cls, limits: dict[Priority, int]) -> Slots[Key]:
+    def separate(cls, limits: Mapping[Priority, int]) -> Slots[Key]:
         """A number of slots for each key and priority."""
-        return cls(has_room=lambda priority, held: held[priority] < limits[priority])
+        return cls(limits=limits, shared=False)
 
     @asynccontextmanager
     async def hold(self, key: Key, priority: Priority) -> AsyncIterator[None]:
@@ -75,15 +76,14 @@ class Slots(Generic[Key]):
         queue.waiting[priority].append(turn)
         self._serve(queue)
         try:
-            with waiting(
-                lambda: f"it waits for its turn on {key}, after {in_the_way(queue.holders)}"
-            ):
+            with waiting(lambda: self._told(key, priority)):
                 await turn
-            queue.holders.append(work := current_work())
+            holder = (priority, Holder())
+            queue.holders.append(holder)
             try:
                 yield
             finally:
-                queue.holders.remove(work)
+                queue.holders.remove(holder)
         finally:
             if not turn.cancelled():
                 queue.held[priority] -= 1
@@ -102,10 +102,18 @@ class Slots(Generic[Key]):
             waiting=sum(len(turns) for queue in queues for turns in queue.waiting.values()),
         )
 
+    def _told(self, key: Key, priority: Priority) -> str:
+        holders = self._queues[key].holders
+        rivals = [holder for one, holder in holders if one in self._rivals[priority]]
+        return f"it waits for its turn on {key}, after {named(rivals)}"
+
+    def _has_room(self, queue: _Queue, priority: Priority) -> bool:
+        return sum(queue.held[one] for one in self._rivals[priority]) < self._limits[priority]
+
     def _serve(self, queue: _Queue) -> None:
         for priority in Priority:
             turns = queue.waiting[priority]
-            while turns and self._has_room(priority, queue.held):
+            while turns and self._has_room(queue, priority):
                 turn = turns.popleft()
                 if turn.cancelled():
                     continue

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from diskcsi.aio.progress import Work, current_work, in_the_way, waiting
+from diskcsi.aio.progress import Holder, named, waiting
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -17,7 +17,7 @@ Key = TypeVar("Key", bound=Hashable)
 class _Entry:
     lock: Lock = field(default_factory=Lock)
     interested: int = 0
-    holder: Work | None = None
+    holders: list[Holder] = field(default_factory=list)
 
 
 class KeyedLock(Generic[Key]):
@@ -35,13 +35,13 @@ class KeyedLock(Generic[Key]):
         entry = self._entries.setdefault(key, _Entry())
         entry.interested += 1
         try:
-            with waiting(lambda: f"it waits for {in_the_way([entry.holder])}"):
+            with waiting(lambda: f"it waits for {named(entry.holders)}"):
                 await entry.lock.acquire()
-            entry.holder = current_work()
+            entry.holders = [Holder()]
             try:
                 yield
             finally:
-                entry.holder = None
+                entry.holders.clear()
                 entry.lock.release()
         finally:
             entry.interested -= 1

@@ -1,58 +1,57 @@
-"""What a piece of work waits for, in words: for a caller whose time is up before the work is done.
+"""How far a piece of work has got, in words: for a caller whose time is up before the work is done.
 
 A caller that hangs up learns nothing but that its deadline has passed. Who answers it a moment before
 can say what runs, for how long, what it waits for, and what it was refused with.
 
-The current work lives in a context variable, so a wait deep inside needs not be told whose it is.
-Outside of any work a wait is told to nobody.
+The current work's progress lives in a context variable, so a wait deep inside needs not be told whose
+it is. Outside of any work a wait is told to nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, TypeVar
+
+Result = TypeVar("Result")
 
 Words = Callable[[], str]
 """Made when somebody asks, so that they are true then; empty when there is nothing to say."""
 
 MOST_NAMED: Final = 3
-"""Works that are named as being in the way; of dozens the oldest tell enough."""
+"""Works that are named as being in the way; of dozens the first ones tell enough."""
+
+BEFORE_END_S: Final = 0.001
+"""So long before work is cut short its words are taken: what it waits for is over afterwards."""
 
 
-class Work:
-    """One piece of work.
+class Progress:
+    """Of one piece of work.
 
     Attributes:
-        name: what it is, such as `attach of d-1 to i-1`.
-        refusal: the words that it was last refused with; empty once it has got further.
+        name: what the work is, such as `attach of d-1 to i-1`.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.refusal = ""
-        self._began_s = asyncio.get_running_loop().time()
+        self._began_s = _now_s()
         self._waits: list[Words] = []
-        self._cut_short = ""
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self._ran_s():.0f} s)"
+        self._refusal = ""
 
     def told(self) -> str:
         """That it isn't done, after how long, what it waits for, and what it was refused with."""
         parts = (
-            f"{self.name} isn't done after {self._ran_s():.0f} s",
+            f"{self.name} isn't done after {_now_s() - self._began_s:.0f} s",
             self.waits_for(),
-            self.refusal and f"the last try was told: {self.refusal}",
+            self._refusal and f"the last try was told: {self._refusal}",
         )
         return "; ".join(part for part in parts if part)
 
     def waits_for(self) -> str:
-        """The words of the wait that began last, or was cut short; empty when no wait has any."""
-        open_waits = (told for words in reversed(self._waits) if (told := words()))
-        return next(open_waits, self._cut_short)
+        """The words of the wait that began last; empty when no wait has any."""
+        return next((told for words in reversed(self._waits) if (told := words())), "")
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -66,54 +65,93 @@ class Work:
     @contextmanager
     def waiting(self, words: Words) -> Iterator[None]:
         """It waits for this until the block ends; what was refused before is over."""
-        self.refusal = self._cut_short = ""
+        self._refusal = ""
         self._waits.append(words)
         try:
             yield
-        except asyncio.CancelledError:
-            self._cut_short = self._cut_short or words()  # of several the innermost
-            raise
         finally:
             self._waits.remove(words)
 
     def refused(self, refusal: Exception | None) -> None:
         """It was refused, for now, and tries again; None: it has got further."""
         # the words alone: an error holds its frames, and they hold the work
-        self.refusal = "" if refusal is None else str(refusal) or type(refusal).__name__
-
-    def _ran_s(self) -> float:
-        return asyncio.get_running_loop().time() - self._began_s
+        self._refusal = _words_of(refusal) if refusal else ""
 
 
-_current: ContextVar[Work | None] = ContextVar("diskcsi_work", default=None)
+class Holder:
+    """Some work that holds what others wait for, since when."""
+
+    def __init__(self) -> None:
+        progress = current_progress()
+        self._name = progress.name if progress else "other work"
+        self._since_s = _now_s()
+
+    def __str__(self) -> str:
+        return f"{self._name} ({_now_s() - self._since_s:.0f} s)"
 
 
-def current_work() -> Work | None:
-    """The work that this code is part of; None outside of any."""
+_current: ContextVar[Progress | None] = ContextVar("diskcsi_progress", default=None)
+
+
+def current_progress() -> Progress | None:
+    """Of the work that this code is part of; None outside of any."""
     return _current.get()
 
 
 @contextmanager
 def waiting(words: Words) -> Iterator[None]:
     """The current work waits for this until the block ends."""
-    work = _current.get()
-    if work is None:
+    progress = _current.get()
+    if progress is None:
         yield
         return
-    with work.waiting(words):
+    with progress.waiting(words):
         yield
 
 
-def note_refusal(refusal: Exception) -> None:
-    """The current work was refused, for now, and tries again."""
-    work = _current.get()
-    if work is not None:
-        work.refused(refusal)
+def note_refusal(refusal: Exception | None) -> None:
+    """The current work was refused, for now, and tries again; None: it has got further."""
+    progress = _current.get()
+    if progress is not None:
+        progress.refused(refusal)
 
 
-def in_the_way(works: Sequence[Work | None]) -> str:
-    """Names the works that another one waits for, the oldest first."""
-    named = [str(work) for work in works if work is not None]
-    more = len(named) - MOST_NAMED
-    told = ", ".join(named[:MOST_NAMED]) or "other work"
-    return f"{told} and {more} more" if more > 0 else told
+def named(holders: Iterable[Holder]) -> str:
+    """Those that others wait for, in the order of their coming."""
+    every = [str(holder) for holder in holders]
+    more = len(every) - MOST_NAMED
+    first = ", ".join(every[:MOST_NAMED])
+    return f"{first} and {more} more" if more > 0 else first
+
+
+async def in_time(work: Callable[[], Awaitable[Result]], limit_s: float, *, told: Words) -> Result:
+    """The result of `work`, which is cancelled when it takes longer.
+
+    Raises:
+        TimeoutError: it took longer; with what `told` said just before.
+        Exception: what `work` raised, a `TimeoutError` of its own included.
+    """
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + limit_s
+    heard: list[str] = []
+    listening = loop.call_at(end_s - BEFORE_END_S, lambda: heard.append(told()))
+    limit = asyncio.timeout_at(end_s)
+    try:
+        async with limit:
+            return await work()
+    except TimeoutError as end:
+        if not limit.expired():
+            raise
+        raise TimeoutError(*heard) from end
+    finally:
+        listening.cancel()
+
+
+def _words_of(refusal: Exception) -> str:
+    if isinstance(refusal, TimeoutError):
+        return str(refusal) or "no answer in time"
+    return str(refusal) or type(refusal).__name__
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -15,7 +15,7 @@ from math import inf
 from random import Random
 from typing import Final, Generic, TypeVar
 
-from diskcsi.aio.progress import Work, current_work
+from diskcsi.aio.progress import Progress, current_progress
 from diskcsi.aio.rhythm import Rhythm
 
 Key = TypeVar("Key", bound=Hashable)
@@ -45,13 +45,13 @@ class _Wait(Generic[Key, State]):
     first_due_s: float
     due_s: float
     done: Future[State | None]
-    work: Work | None
+    progress: Progress | None
     seen_after_s: float = 0.0
 
     def refused(self, refusal: Exception | None) -> None:
         """Looks run beside the work that waits, which is to know why they tell it nothing."""
-        if self.work is not None:
-            self.work.refused(refusal)
+        if self.progress is not None:
+            self.progress.refused(refusal)
 
 
 class Waiter(Generic[Key, State]):
@@ -119,7 +119,7 @@ class Waiter(Generic[Key, State]):
             first_due_s=first_due_s,
             due_s=first_due_s,
             done=loop.create_future(),
-            work=current_work(),
+            progress=current_progress(),
         )
         self._waits.add(wait)
         self._wake()

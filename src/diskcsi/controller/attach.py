@@ -69,7 +69,7 @@ class Attacher:
         """
         await self._refuse_unserved(volume_id, capability)
         disk = await self._deps.fly(
-            f"attach of {volume_id} to {node_id}", lambda: self._attach(volume_id, node_id)
+            ("attach of", volume_id, "to", node_id), lambda: self._attach(volume_id, node_id)
         )
         return {
             **self._deps.rules.publish_context(disk),
@@ -103,7 +103,7 @@ class Attacher:
 
     async def _detach_in_flight(self, volume_id: VolumeId, node_id: NodeId) -> None:
         await self._deps.fly(
-            f"detach of {volume_id} from {node_id}", lambda: self._detach(volume_id, node_id)
+            ("detach of", volume_id, "from", node_id), lambda: self._detach(volume_id, node_id)
         )
 
     async def _attach(self, volume_id: VolumeId, node_id: NodeId) -> Disk:

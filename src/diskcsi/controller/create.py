@@ -62,7 +62,7 @@ class VolumeCreator:
         """
         order = self._order(request)
         return await self._deps.fly_unless_refused(
-            f"creation of volume {request.name}",
+            ("creation of volume", request.name),
             lambda: self._create(order),
             arguments=request,
             # of a claim that is bound at once all places are named, and nobody comes with another

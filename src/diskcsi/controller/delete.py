@@ -23,7 +23,7 @@ class VolumeDeleter:
             InUse: a node holds it; the message names the node.
         """
         await self._deps.fly_unless_refused(
-            f"deletion of disk {volume_id}", lambda: self._delete(volume_id)
+            ("deletion of disk", volume_id), lambda: self._delete(volume_id)
         )
 
     async def _delete(self, volume_id: VolumeId) -> None:

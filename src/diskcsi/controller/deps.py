@@ -9,7 +9,7 @@ from random import Random
 from typing import TypeVar
 
 from diskcsi.aio.backoff import backoff
-from diskcsi.aio.flights import FlightConflict, Flights
+from diskcsi.aio.flights import FlightConflict, Flights, Key
 from diskcsi.aio.limiter import Slots
 from diskcsi.aio.locks import KeyedLock
 from diskcsi.controller.disks import DiskReader
@@ -65,11 +65,11 @@ class Deps:
     refusals: Refusals = field(default_factory=Refusals)
 
     async def fly(
-        self, key: str, work: Callable[[], Awaitable[Result]], *, arguments: object = None
+        self, key: Key, work: Callable[[], Awaitable[Result]], *, arguments: object = None
     ) -> Result:
         """Run `work` as the one flight of `key`, or join the one that runs.
 
-        The key says in words what it is: callers hear it.
+        The key, put together, says in words what it is: callers hear it.
 
         The caller may be cancelled; the flight goes on to its own deadline.
 
@@ -88,18 +88,18 @@ class Deps:
                     if not calls.mutating:
                         raise
                     # whoever joined the flight must hear it too: what was begun may exist
-                    raise Broken(f"internal error in the middle of {key}") from bug
+                    raise Broken(f"internal error in the middle of {' '.join(key)}") from bug
 
         try:
             return await self.flights.do(
                 key, told, arguments=arguments, budget_s=self.timing.flight_s
             )
         except FlightConflict as conflict:
-            raise Pending(f"{key} is still running with other arguments") from conflict
+            raise Pending(f"{' '.join(key)} is still running with other arguments") from conflict
 
     async def fly_unless_refused(
         self,
-        key: str,
+        key: Key,
         work: Callable[[], Awaitable[Result]],
         *,
         arguments: object = None,

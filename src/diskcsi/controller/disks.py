@@ -32,6 +32,11 @@ Until = Callable[[Disk | None], bool]
 """Whether a wait is over, from a read; None stands for a disk that the cloud doesn't show."""
 
 
+def _state(disk: Disk) -> str:
+    holders = f", attached to {', '.join(sorted(disk.attached_to))}" if disk.attached_to else ""
+    return f"{disk.state}{holders}"
+
+
 class DiskReader:
     """Reads and waits over one cloud."""
 
@@ -62,14 +67,21 @@ class DiskReader:
         return await self._patiently(lambda: self._snapshots.get(snapshot_id))
 
     async def wait(
-        self, volume_id: VolumeId, until: Until, *, kind: str, fresh: bool = True
+        self,
+        volume_id: VolumeId,
+        until: Until,
+        *,
+        kind: str,
+        fresh: bool = True,
+        says: Callable[[Disk], str] = _state,
     ) -> Disk | None:
         """Look until `until` holds, in the rhythm that operations of this `kind` were seen to take.
 
-        `fresh` says that the operation began just now. Raises whatever `until` raises. It ends
+        `fresh` says that the operation began just now; `says`, of what was last seen, what is told to
+        callers whose time is over. Raises whatever `until` raises. It ends
         with the deadline of the flight around it.
         """
-        with waiting(lambda: self._told(volume_id)):
+        with waiting(lambda: self._told(volume_id, says)):
             return await self._waiter.wait(volume_id, until, kind=kind, fresh=fresh)
 
     def last_seen(self, volume_id: VolumeId) -> Disk | None:
@@ -80,12 +92,11 @@ class DiskReader:
         """Drop the hint: the disk is being changed."""
         self._seen.pop(volume_id, None)
 
-    def _told(self, volume_id: VolumeId) -> str:
+    def _told(self, volume_id: VolumeId, says: Callable[[Disk], str]) -> str:
         disk = self._seen.get(volume_id)
         if disk is None:
             return f"the cloud shows no disk {volume_id} yet"
-        holders = f", attached to {', '.join(sorted(disk.attached_to))}" if disk.attached_to else ""
-        return f"the cloud says disk {volume_id} is {disk.state}{holders}"
+        return f"the cloud last showed disk {volume_id} {says(disk)}"
 
     async def _patiently(self, read: Callable[[], Awaitable[Seen]]) -> Seen:
         return await patiently(read, backoff(first_s=0.2, max_s=2.0, random=self._random))

@@ -43,7 +43,7 @@ class VolumeExpander:
                 hint="raise the limit to a whole number of GiB",
             )
         size_gib = await self._deps.fly(
-            f"growth of {volume_id}",
+            ("growth of", volume_id),
             lambda: self._expand(volume_id, wanted_gib, capacity),
             arguments=capacity,
         )
@@ -83,7 +83,10 @@ class VolumeExpander:
                     raise
                 stood = stands  # once is no proof: the disk may have come to rest since
                 continue
-            disk_or_none = await self._deps.disks.wait(volume_id, grown, kind="expand")
+            disk_or_none = await self._deps.disks.wait(
+                volume_id, grown, kind="expand",
+                says=lambda disk: f"with {disk.size_gib} GiB, and {wanted_gib} are wanted",
+            )  # fmt: skip
             return disk_or_none.size_gib if disk_or_none else wanted_gib
         raise UnknownOutcome(f"disk {volume_id} may be growing to {wanted_gib} GiB")
 

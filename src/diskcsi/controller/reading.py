@@ -72,10 +72,16 @@ async def patiently(read: Callable[[], Awaitable[Seen]], attempts: AsyncIterator
 
     A pause that the cloud asks for comes on top. The flight around it has the deadline.
     """
+    throttled = False
     async for _ in attempts:
         try:
-            return await read()
+            seen = await read()
         except Throttled as refusal:
+            throttled = True
             note_refusal(refusal)
             await asyncio.sleep(refusal.retry_after_s or 0.0)
+        else:
+            if throttled:
+                note_refusal(None)
+            return seen
     raise TimeoutError

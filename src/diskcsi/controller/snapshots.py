@@ -51,14 +51,14 @@ class Snapshotter:
             name=request.name, source_volume_id=request.source_volume_id, parameters=parameters
         )
         return await self._deps.fly(
-            f"creation of snapshot {request.name}", lambda: self._create(spec), arguments=request
+            ("creation of snapshot", request.name), lambda: self._create(spec), arguments=request
         )
 
     async def delete(self, snapshot_id: SnapshotId) -> None:
         """Delete the snapshot; one that is absent is deleted already."""
         self._deps.require(Capability.SNAPSHOTS)
         await self._deps.fly(
-            f"deletion of snapshot {snapshot_id}", lambda: self._delete(snapshot_id)
+            ("deletion of snapshot", snapshot_id), lambda: self._delete(snapshot_id)
         )
 
     async def list(self, request: ListSnapshots) -> SnapshotPage:
@@ -111,7 +111,8 @@ class Snapshotter:
         """A failed snapshot holds nothing, and while it has the name no other one is made."""
         told = f"snapshot {snapshot.id} failed while it was made"
         try:
-            await self._delete(snapshot.id)
+            with waiting(lambda: f"{told}, and is being deleted"):
+                await self._delete(snapshot.id)
         except DiskError as refusal:
             raise Pending(f"{told} and can't be deleted: {refusal}") from refusal
         raise Pending(f"{told} and was deleted", hint="the next try makes a new one")

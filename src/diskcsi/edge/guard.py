@@ -19,7 +19,7 @@ from grpclib.exceptions import GRPCError
 from grpclib.metadata import Deadline
 from grpclib.server import Stream
 
-from diskcsi.aio.progress import Work
+from diskcsi.aio.progress import Progress, in_time
 from diskcsi.edge.errors import is_bug, translate
 from diskcsi.edge.services import UNKNOWN
 from diskcsi.edge.wire import type_info
@@ -48,7 +48,7 @@ LATE_S: Final = 1.0
 Its own clock began a moment earlier, and it hangs up before the time is over here.
 """
 
-ANSWER_S: Final = 0.5
+TOLD_BEFORE_S: Final = 0.5
 """What is kept of a caller's time for saying why there is no answer yet: enough for a busy machine, and
 little of the ten seconds that the most hurried sidecar waits. Of a shorter time a tenth is kept."""
 
@@ -118,7 +118,7 @@ class Guard:
         with tracing() as calls:
             try:
                 self._refuse_when_closed()
-                await _in_time(Work(method), call, deadline)
+                await _in_time(method, call, deadline)
             except asyncio.CancelledError:
                 late = deadline is not None and deadline.time_remaining() < LATE_S
                 status = Status.DEADLINE_EXCEEDED if late else Status.CANCELLED
@@ -151,23 +151,24 @@ class Guard:
 
 
 async def _in_time(
-    work: Work, call: Callable[[], Awaitable[None]], deadline: Deadline | None
+    method: str, call: Callable[[], Awaitable[None]], deadline: Deadline | None
 ) -> None:
     """Call; and before the caller's time is over tell it what it waits for.
 
     It hears the same status as if it had hung up (`TimeoutError`), with a reason. Only listening
     ends: what changes something runs as a flight, which goes on.
     """
-    left_s = None if deadline is None else max(deadline.time_remaining(), 0.0)
-    patience = asyncio.timeout(None if left_s is None else left_s - min(ANSWER_S, left_s / 10))
-    try:
-        with work.current():
-            async with patience:
-                await call()
-    except TimeoutError as end:
-        if not patience.expired():
-            raise
-        raise TimeoutError(work.waits_for() or work.told()) from end
+    progress = Progress(method)
+    with progress.current():
+        if deadline is None:
+            await call()
+            return
+        left_s = max(deadline.time_remaining(), 0.0)
+        await in_time(
+            call,
+            left_s - min(TOLD_BEFORE_S, left_s / 10),
+            told=lambda: progress.waits_for() or progress.told(),
+        )
 
 
 @dataclass(frozen=True, slots=True)

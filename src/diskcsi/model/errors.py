@@ -32,7 +32,7 @@ class DiskError(Exception):
     """The root: what happened, to which object, and what to do about it.
 
     Attributes:
-        message: what happened and to which object; no secret, no URL.
+        message: what happened and to which object; no secret, no signature, no signed URL.
         hint: what the operator can do; empty when the message says it all.
         code: the cloud's own error code, empty when the cloud was not asked.
         request_id: the cloud's request id, empty when the cloud was not asked.

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from diskcsi.aio.flights import FlightConflict, Flights
+from diskcsi.aio.flights import FlightConflict, Flights, Key
 from diskcsi.aio.locks import KeyedLock
 from diskcsi.model.errors import Broken, DiskError, Pending
 from diskcsi.model.ids import VolumeId
@@ -40,7 +40,7 @@ class NodeDeps:
 
     async def fly(
         self,
-        operation: str,
+        operation: Key,
         volume_id: VolumeId,
         work: Callable[[], Awaitable[Result]],
         *,
@@ -52,7 +52,7 @@ class NodeDeps:
             Pending: the same operation runs with other arguments.
             Broken: a bug ended the work; a format, a mount or a bind may have begun.
         """
-        key = f"{operation} of volume {volume_id}"
+        key = (*operation, "of volume", volume_id)
 
         async def alone() -> Result:
             async with self.volumes.hold(volume_id):
@@ -61,19 +61,24 @@ class NodeDeps:
                 except (DiskError, TimeoutError):
                     raise
                 except Exception as bug:
-                    raise Broken(f"internal error in the middle of {key}") from bug
+                    raise Broken(f"internal error in the middle of {' '.join(key)}") from bug
 
         try:
             return await self.flights.do(key, alone, arguments=arguments, budget_s=self.flight_s)
         except FlightConflict as conflict:
-            raise Pending(f"{key} is still running with other arguments") from conflict
+            raise Pending(f"{' '.join(key)} is still running with other arguments") from conflict
 
     async def mount_at(self, path: str) -> Mount | None:
         """What is mounted at `path`, the topmost where there are several."""
         return topmost(await self.mounts.table(), await self.mounts.resolve(path))
 
+    async def is_alive_at(self, path: str) -> bool:
+        """Whether what is seen at `path` is a mount whose device is there; a look that changes nothing."""
+        mount = await self.mount_at(path)
+        return mount is not None and not await self._is_orphan(mount)
+
     async def living_mount_at(self, path: str) -> Mount | None:
-        """What is mounted at `path`, once the mounts whose device is gone are taken away.
+        """What is mounted at `path`, once the mounts whose device is gone are taken away: for flights.
 
         Raises:
             WrongState: such a mount is still in use.

@@ -24,7 +24,7 @@ class NodeExpander:
             WrongState: this filesystem can't be grown while it is mounted here.
         """
         return await self._deps.fly(
-            "expand", request.volume_id, lambda: self._expand(request), arguments=request
+            ("expand",), request.volume_id, lambda: self._expand(request), arguments=request
         )
 
     async def _expand(self, request: Expand) -> int:

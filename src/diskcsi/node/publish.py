@@ -37,7 +37,7 @@ class Publisher:
         """
         if not request.staging_path:
             raise WrongState("staging_target_path is required: this driver stages volumes")
-        if await self._deps.living_mount_at(_source(request)) is None:
+        if not await self._deps.is_alive_at(_source(request)):
             await self._stager.stage(
                 Stage(
                     volume_id=request.volume_id,
@@ -48,7 +48,7 @@ class Publisher:
                 )
             )
         await self._deps.fly(
-            f"publish at {request.target_path}",
+            ("publish at", request.target_path),
             request.volume_id,
             lambda: self._publish(request),
             arguments=request,
@@ -61,7 +61,7 @@ class Publisher:
             WrongState: a process still uses it, or the path holds files of its own.
         """
         await self._deps.fly(
-            f"unpublish at {target_path}", volume_id, lambda: self._unpublish(target_path)
+            ("unpublish at", target_path), volume_id, lambda: self._unpublish(target_path)
         )
 
     async def _publish(self, request: Publish) -> None:

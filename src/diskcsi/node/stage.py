@@ -48,7 +48,7 @@ class Stager:
             AlreadyExists: the volume is staged there in another way.
         """
         await self._deps.fly(
-            "stage", request.volume_id, lambda: self._stage(request), arguments=request
+            ("stage",), request.volume_id, lambda: self._stage(request), arguments=request
         )
 
     async def unstage(self, volume_id: VolumeId, staging_path: str) -> None:
@@ -58,7 +58,7 @@ class Stager:
             WrongState: the volume is still mounted elsewhere, or in use.
         """
         await self._deps.fly(
-            "unstage",
+            ("unstage",),
             volume_id,
             lambda: self._unstage(volume_id, staging_path),
             arguments=staging_path,
