@@ -32,17 +32,23 @@ class SlotStatistics:
     waiting: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Turn:
+    priority: Priority
+    granted: Future[None]
+    holder: Holder
+
+
 @dataclass(slots=True)
 class _Queue:
-    held: dict[Priority, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
-    holders: list[tuple[Priority, Holder]] = field(default_factory=list)
-    waiting: dict[Priority, deque[Future[None]]] = field(
+    held: list[_Turn] = field(default_factory=list)
+    waiting: dict[Priority, deque[_Turn]] = field(
         default_factory=lambda: {priority: deque() for priority in Priority}
     )
 
     @property
     def idle(self) -> bool:
-        return not any(self.held.values()) and not any(self.waiting.values())
+        return not self.held and not any(self.waiting.values())
 
 
 class Slots(Generic[Key]):
@@ -55,7 +61,7 @@ class Slots(Generic[Key]):
 
     def __init__(self, *, limits: Mapping[Priority, int], shared: bool) -> None:
         self._limits = limits
-        self._rivals = {one: set(Priority) if shared else {one} for one in Priority}
+        self._shared = shared
         self._queues: dict[Key, _Queue] = {}
 
     @classmethod
@@ -72,23 +78,17 @@ class Slots(Generic[Key]):
     async def hold(self, key: Key, priority: Priority) -> AsyncIterator[None]:
         """Hold one slot of the key."""
         queue = self._queues.setdefault(key, _Queue())
-        turn: Future[None] = asyncio.get_running_loop().create_future()
+        turn = _Turn(priority, asyncio.get_running_loop().create_future(), Holder())
         queue.waiting[priority].append(turn)
         self._serve(queue)
         try:
             with waiting(lambda: self._told(key, priority)):
-                await turn
-            holder = (priority, Holder())
-            queue.holders.append(holder)
-            try:
-                yield
-            finally:
-                queue.holders.remove(holder)
+                await turn.granted
+            yield
         finally:
-            if not turn.cancelled():
-                queue.held[priority] -= 1
-            elif turn in queue.waiting[priority]:
-                queue.waiting[priority].remove(turn)
+            for place in (queue.held, queue.waiting[priority]):
+                if turn in place:
+                    place.remove(turn)
             self._serve(queue)
             if queue.idle:
                 self._queues.pop(key, None)
@@ -98,24 +98,24 @@ class Slots(Generic[Key]):
         queues = self._queues.values()
         return SlotStatistics(
             keys=len(queues),
-            held=sum(sum(queue.held.values()) for queue in queues),
+            held=sum(len(queue.held) for queue in queues),
             waiting=sum(len(turns) for queue in queues for turns in queue.waiting.values()),
         )
 
     def _told(self, key: Key, priority: Priority) -> str:
-        holders = self._queues[key].holders
-        rivals = [holder for one, holder in holders if one in self._rivals[priority]]
-        return f"it waits for its turn on {key}, after {named(rivals)}"
+        rivals = self._rivals_among(self._queues[key].held, priority)
+        return f"it waits for its turn on {key}, after {named(turn.holder for turn in rivals)}"
 
-    def _has_room(self, queue: _Queue, priority: Priority) -> bool:
-        return sum(queue.held[one] for one in self._rivals[priority]) < self._limits[priority]
+    def _rivals_among(self, held: list[_Turn], priority: Priority) -> list[_Turn]:
+        return [turn for turn in held if self._shared or turn.priority is priority]
 
     def _serve(self, queue: _Queue) -> None:
         for priority in Priority:
-            turns = queue.waiting[priority]
-            while turns and self._has_room(queue, priority):
+            turns, limit = queue.waiting[priority], self._limits[priority]
+            while turns and len(self._rivals_among(queue.held, priority)) < limit:
                 turn = turns.popleft()
-                if turn.cancelled():
+                if turn.granted.cancelled():
                     continue
-                queue.held[priority] += 1
-                turn.set_result(None)
+                turn.holder.begin()
+                turn.granted.set_result(None)
+                queue.held.append(turn)

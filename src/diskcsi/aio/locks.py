@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from diskcsi.aio.progress import Holder, named, waiting
+from diskcsi.aio.progress import Holder, waiting
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -17,7 +17,7 @@ Key = TypeVar("Key", bound=Hashable)
 class _Entry:
     lock: Lock = field(default_factory=Lock)
     interested: int = 0
-    holders: list[Holder] = field(default_factory=list)
+    holder: Holder | None = None  # for a moment nobody, between two of them
 
 
 class KeyedLock(Generic[Key]):
@@ -35,13 +35,13 @@ class KeyedLock(Generic[Key]):
         entry = self._entries.setdefault(key, _Entry())
         entry.interested += 1
         try:
-            with waiting(lambda: f"it waits for {named(entry.holders)}"):
+            with waiting(lambda: f"it waits for {entry.holder or 'its turn'}"):
                 await entry.lock.acquire()
-            entry.holders = [Holder()]
+            entry.holder = Holder()
             try:
                 yield
             finally:
-                entry.holders.clear()
+                entry.holder = None
                 entry.lock.release()
         finally:
             entry.interested -= 1

@@ -79,11 +79,15 @@ class Progress:
 
 
 class Holder:
-    """Some work that holds what others wait for, since when."""
+    """The current work, as one that holds what others wait for."""
 
     def __init__(self) -> None:
         progress = current_progress()
         self._name = progress.name if progress else "other work"
+        self.begin()
+
+    def begin(self) -> None:
+        """Its turn has come: from now on it is in their way."""
         self._since_s = _now_s()
 
     def __str__(self) -> str:
@@ -117,7 +121,7 @@ def note_refusal(refusal: Exception | None) -> None:
 
 
 def named(holders: Iterable[Holder]) -> str:
-    """Those that others wait for, in the order of their coming."""
+    """Those that others wait for, in the order of their turns."""
     every = [str(holder) for holder in holders]
     more = len(every) - MOST_NAMED
     first = ", ".join(every[:MOST_NAMED])
