@@ -17,7 +17,7 @@ Key = TypeVar("Key", bound=Hashable)
 class _Entry:
     lock: Lock = field(default_factory=Lock)
     interested: int = 0
-    holder: Holder | None = None  # for a moment nobody, between two of them
+    holder: Holder | None = None
 
 
 class KeyedLock(Generic[Key]):
@@ -41,7 +41,6 @@ class KeyedLock(Generic[Key]):
             try:
                 yield
             finally:
-                entry.holder = None
                 entry.lock.release()
         finally:
             entry.interested -= 1
