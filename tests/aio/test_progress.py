@@ -208,7 +208,7 @@ async def test_a_flight_whose_budget_is_used_up_says_where_it_got_stuck(tasks: T
         await Flights(tasks=tasks).do(("stage of", "d-1"), work, budget_s=30)
     assert str(end.value) == (
         "stage of d-1 isn't done after 30 s; e2fsck runs on /dev/vdb;"
-        " it is given up, and the next call begins anew"
+        " its time is over, and the next call begins anew"
     )
 
 

@@ -18,7 +18,7 @@ DOCKERFILES = sorted((ROOT / "k8s" / "images").glob("*/Dockerfile"))
 OF_K8S = sorted([*ROOT.glob("k8s/**/*.yaml"), *ROOT.glob("k8s/**/NOTES.txt")])
 EXAMPLES = sorted((ROOT / "examples" / "kubernetes").glob("*.yaml"))
 
-OF_OTHERS = re.compile(r"\(from (Kubernetes|helm)")
+OF_OTHERS = re.compile(r"\(from (Kubernetes|helm|the cloud)")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#\s]*)(#[^)\s]*)?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FENCED = re.compile(r"^(?:\d\.)? *```.*?^ *```", re.MULTILINE | re.DOTALL)

@@ -35,7 +35,7 @@ class _Flight:
         return f"{self.progress.told()}; it goes on, and the next call joins it"
 
     def given_up(self) -> str:
-        return f"{self.progress.told()}; it is given up, and the next call begins anew"
+        return f"{self.progress.told()}; its time is over, and the next call begins anew"
 
 
 class Flights:

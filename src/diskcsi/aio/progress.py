@@ -72,10 +72,15 @@ class Progress:
         finally:
             self._waits.remove(words)
 
-    def refused(self, refusal: Exception | None) -> None:
-        """It was refused, for now, and tries again; None: it has got further."""
+    def refused(self, refusal: Exception | None, *, known: str = "") -> None:
+        """It was refused, for now, and tries again; None: it has got further.
+
+        Args:
+            known: what is known besides that may be the reason.
+        """
         # the words alone: an error holds its frames, and they hold the work
-        self._refusal = _words_of(refusal) if refusal else ""
+        told = _words_of(refusal) if refusal else ""
+        self._refusal = f"{told}; {known}" if known else told
 
 
 class Holder:
@@ -113,11 +118,11 @@ def waiting(words: Words) -> Iterator[None]:
         yield
 
 
-def note_refusal(refusal: Exception | None) -> None:
-    """The current work was refused, for now, and tries again; None: it has got further."""
+def note_refusal(refusal: Exception | None, *, known: str = "") -> None:
+    """The current work was refused, as `Progress.refused` tells."""
     progress = _current.get()
     if progress is not None:
-        progress.refused(refusal)
+        progress.refused(refusal, known=known)
 
 
 def named(holders: Iterable[Holder]) -> str:

@@ -125,7 +125,8 @@ class Attacher:
             try:
                 await self._deps.cloud.attach_disk(volume_id, node_id)
             except (*OPEN, InUse, WrongState) as refusal:
-                note_refusal(refusal)
+                moving = self._deps.disks.moving_on(node_id, besides=volume_id)
+                note_refusal(refusal, known=moving)  # a busy node doesn't say with what
                 disk = await self._look(volume_id, node_id)
                 if _is_held(disk, node_id):
                     return disk

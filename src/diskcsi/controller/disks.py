@@ -19,14 +19,16 @@ from diskcsi.aio.progress import waiting
 from diskcsi.aio.waiter import Waiter
 from diskcsi.controller.reading import apart, patiently
 from diskcsi.model.errors import Throttled, UnknownOutcome, Unreachable
-from diskcsi.model.ids import SnapshotId, VolumeId
-from diskcsi.model.volume import Disk, Snapshot
+from diskcsi.model.ids import NodeId, SnapshotId, VolumeId
+from diskcsi.model.volume import Disk, DiskState, Snapshot
 from diskcsi.ports.cloud import CloudProvider
 
 Seen = TypeVar("Seen")
 
 REMEMBERED_DISKS: Final = 20_000
 """More than a large cluster's attached volumes; about 10 MiB when full."""
+
+ON_THE_WAY: Final = frozenset({DiskState.ATTACHING, DiskState.DETACHING})
 
 Until = Callable[[Disk | None], bool]
 """Whether a wait is over, from a read; None stands for a disk that the cloud doesn't show."""
@@ -88,6 +90,15 @@ class DiskReader:
         """The latest read of the disk, however old: a hint."""
         return self._seen.get(volume_id)
 
+    def moving_on(self, node_id: NodeId, *, besides: VolumeId) -> str:
+        """The other disks that were last seen on their way to or from the node, in words; a hint."""
+        moving = (
+            f"disk {disk.id} of that node was last seen {disk.state}"
+            for disk in self._seen.values()
+            if node_id in disk.attached_to and disk.state in ON_THE_WAY and disk.id != besides
+        )
+        return ", ".join(moving)
+
     def forget(self, volume_id: VolumeId) -> None:
         """Drop the hint: the disk is being changed."""
         self._seen.pop(volume_id, None)
@@ -95,7 +106,7 @@ class DiskReader:
     def _told(self, volume_id: VolumeId, says: Callable[[Disk], str]) -> str:
         disk = self._seen.get(volume_id)
         if disk is None:
-            return f"the cloud shows no disk {volume_id} yet"
+            return f"no read has shown disk {volume_id} so far"
         return f"the cloud last showed disk {volume_id} {says(disk)}"
 
     async def _patiently(self, read: Callable[[], Awaitable[Seen]]) -> Seen:

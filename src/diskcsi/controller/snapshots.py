@@ -91,7 +91,7 @@ class Snapshotter:
         snapshot = await self._find(spec)
         if snapshot is None:
             snapshot = await self._make(spec)
-        with waiting(lambda: f"the cloud still cuts snapshot {snapshot.id}"):
+        with waiting(lambda: f"no read has shown snapshot {snapshot.id} cut so far"):
             return await self._cut(snapshot, spec)
 
     async def _cut(self, snapshot: Snapshot, spec: SnapshotSpec) -> Snapshot:
@@ -121,7 +121,7 @@ class Snapshotter:
         async def create(attempt: int) -> Snapshot:
             numbered = replace(spec, attempt=attempt)
             snapshot_id = await self._deps.cloud.create_snapshot(numbered)
-            with waiting(lambda: f"the cloud shows no snapshot {snapshot_id} yet"):
+            with waiting(lambda: f"no read has shown snapshot {snapshot_id} so far"):
                 return await self._appearing(snapshot_id)
 
         return await OneForName(

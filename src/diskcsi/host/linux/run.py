@@ -65,7 +65,9 @@ async def run(command: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> Done:
         Unreachable: the machine can't start a process now; nothing was done.
         TimeoutError: it did not end in time and was killed.
     """
-    with waiting(lambda: f"{command[0]} runs on {command[-1]}"):
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    with waiting(lambda: f"{command[0]} runs on {command[-1]} ({loop.time() - began_s:.0f} s)"):
         return await _ended(await _started(command), command, timeout_s)
 
 
