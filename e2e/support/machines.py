@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,19 @@ class Machines:
     def run(self, node: str, *command: str, timeout_s: float = 60) -> str:
         """What a command prints on a node."""
         return self._docker("exec", node, *command, timeout_s=timeout_s)
+
+    def busy_share(self, node: str, *, over_s: float) -> float:
+        """How much of the processors' time was used, by whatever on the machine; from 0 to 1."""
+        began, began_idle = self._ticks(node)
+        time.sleep(over_s)
+        ended, ended_idle = self._ticks(node)
+        return 1 - (ended_idle - began_idle) / (ended - began)
+
+    def _ticks(self, node: str) -> tuple[int, int]:
+        """Of all processors so far (proc_stat(5)): all, and those in which nothing ran."""
+        first = self.run(node, "head", "--lines=1", "/proc/stat").split()
+        ticks = [int(one) for one in first[1:9]]  # guests' are in those of users
+        return sum(ticks), ticks[3] + ticks[4]
 
     def stop(self, node: str) -> None:
         """Cut the power: all of its processes end at once."""
