@@ -86,3 +86,27 @@ async def test_a_waiter_cancelled_before_the_queue_moves_is_passed_over() -> Non
         await asyncio.sleep(0)
         group.create_task(work(slots, Priority.ATTACH, "next", log))
     assert log == ["next"]
+
+
+async def test_a_waiter_that_was_cancelled_takes_no_queue_away_that_others_use() -> None:
+    """It may come to its end when its queue is gone and another one of the key is in use."""
+    slots, go = Slots[str].shared(1), asyncio.Event()
+
+    async def holder() -> None:
+        async with slots.hold("node", Priority.DETACH):
+            await go.wait()
+        async with slots.hold("node", Priority.DETACH):
+            await asyncio.sleep(1)
+
+    async with asyncio.TaskGroup() as group:
+        log = list[str]()
+        group.create_task(holder())
+        await asyncio.sleep(0)
+        waiter = group.create_task(work(slots, Priority.ATTACH, "cancelled", log))
+        await asyncio.sleep(0)
+        go.set()
+        waiter.cancel()
+        await asyncio.sleep(0.5)
+        group.create_task(work(slots, Priority.ATTACH, "next", log))
+        await asyncio.sleep(0.1)
+        assert (slots.statistics(), log) == (SlotStatistics(keys=1, held=1, waiting=1), [])

@@ -90,7 +90,7 @@ async def test_a_disk_that_cannot_be_read_holds_up_no_wait(rig: Rig, odd: Volume
 
 async def test_a_disk_that_cannot_be_read_is_not_remembered(rig: Rig, odd: VolumeId) -> None:
     """What was seen before is no hint any more."""
-    rig.deps.disks._seen[odd] = rig.given_disk()
+    rig.deps.disks._seen[odd] = (rig.given_disk(), 0.0)
     with pytest.raises(Unreachable):
         await rig.deps.disks.get(odd)
     assert rig.deps.disks.last_seen(odd) is None

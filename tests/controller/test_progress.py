@@ -7,14 +7,16 @@ from dataclasses import replace
 import pytest
 
 from diskcsi.aio.progress import Progress
-from diskcsi.model.errors import DiskError, Pending, UnknownOutcome
+from diskcsi.model.errors import DiskError, Exhausted, Pending, UnknownOutcome
 from diskcsi.model.ids import NodeId, VolumeId
+from diskcsi.model.volume import DiskState
 from tests.controller.rig import MOUNT, NODE, Rig, gib
 
 PATIENCE_S = 14
 """Of a caller: what the stock sidecars wait, less what is kept for the answer."""
 
 FOR_EVER = 1000
+BUSY = Pending("the node is busy", code="Busy", request_id="R-1")
 
 
 async def told(rig: Rig, call: Awaitable[object]) -> str:
@@ -95,13 +97,57 @@ async def test_an_operation_on_a_disk_that_is_busy_names_the_other_one(rig: Rig)
     await attach
 
 
+@pytest.fixture
+def moving(rig: Rig) -> Callable[[int], Awaitable[None]]:
+    """Lets so many disks of the node be seen on their way off it."""
+
+    async def begin(count: int) -> None:
+        for place in range(count):
+            disk = rig.given_disk(
+                f"{place}", state=DiskState.DETACHING, attached_to=frozenset({NODE})
+            )
+            await rig.deps.disks.get(disk.id)
+
+    return begin
+
+
+async def test_a_detach_from_a_node_that_is_busy_names_the_other_disk(
+    rig: Rig, moving: Callable[[int], Awaitable[None]]
+) -> None:
+    """As an attach does."""
+    disk = rig.given_disk().id
+    await rig.attach(disk)
+    await moving(1)
+    rig.cloud.faults.refuse("detach_disk", BUSY, times=FOR_EVER)
+    words = await told(rig, rig.detach(disk))
+    rig.cloud.faults.clear()
+    assert f"{BUSY}; disk disk-0 of that node was last seen detaching; it goes on" in words
+
+
+@pytest.mark.parametrize(
+    ("seen_ago_s", "error", "named"),
+    [(1, BUSY, 3), (600, BUSY, 0), (1, UnknownOutcome("lost"), 0)],
+    ids=["of late", "long ago", "another refusal"],
+)
+async def test_only_what_may_be_in_the_way_is_named(
+    rig: Rig, moving: Callable[[int], Awaitable[None]], seen_ago_s: float, error: DiskError, named: int
+) -> None:  # fmt: skip
+    """People switch machines off for what is named there."""
+    await moving(5)
+    await asyncio.sleep(seen_ago_s)
+    rig.cloud.faults.refuse("attach_disk", error, times=FOR_EVER)
+    words = await told(rig, rig.attach(rig.given_disk().id))
+    rig.cloud.faults.clear()
+    assert words.count("was last seen detaching") == named
+
+
 @pytest.mark.parametrize("made", ["disk disk-0001", "snapshot snap-0001"])
 async def test_what_was_made_and_does_not_show_is_told_by_its_id(rig: Rig, made: str) -> None:
     """It can be looked up in the cloud's console."""
     disk = rig.given_disk().id
     rig.cloud.state.latency.show_s = 30.0
     words = await told(rig, rig.create() if "disk-" in made else rig.snapshot(disk))
-    assert f"; no read has shown {made} so far; it goes on" in words
+    assert f"; no read shows {made} now; it goes on" in words
 
 
 async def test_a_disk_that_can_not_be_read_is_not_told_as_one_that_is_not_there(rig: Rig) -> None:
@@ -111,7 +157,7 @@ async def test_a_disk_that_can_not_be_read_is_not_told_as_one_that_is_not_there(
     rig.cloud.faults.throttle("get_disks", times=FOR_EVER)
     words = await told(rig, rig.attach(disk))
     rig.cloud.faults.clear()
-    assert "; no read has shown disk disk-given so far; the last try was told: too many" in words
+    assert "; no read shows disk disk-given now; the last try was told: too many" in words
 
 
 async def test_a_snapshot_that_is_being_cut_is_told_by_its_id(rig: Rig) -> None:
@@ -133,9 +179,6 @@ async def test_a_failed_snapshot_is_not_told_as_one_that_is_cut(rig: Rig) -> Non
     assert (
         f"; snapshot {failed.id} failed while it was made, and is being deleted; the last" in words
     )
-
-
-BUSY = Pending("the node is busy", code="Busy", request_id="R-1")
 
 
 @pytest.mark.parametrize(
@@ -187,6 +230,42 @@ async def test_a_read_that_was_throttled_once_is_forgotten(rig: Rig) -> None:
     words = await told(rig, rig.snapshot(disk))
     await throttling
     assert ("cut so far" in words, "too many calls" in words) == (True, False)
+
+
+async def test_a_throttled_read_hides_no_refusal_of_the_change_around_it(rig: Rig) -> None:
+    """Once the read has told, the change is still refused."""
+    disk = rig.given_disk().id
+    rig.cloud.faults.refuse("attach_disk", BUSY, times=FOR_EVER)
+    rig.cloud.faults.throttle("get_disks", times=2)
+    words = await told(rig, rig.attach(disk))
+    rig.cloud.faults.clear()
+    assert f"; the last try was told: {BUSY}; it goes on" in words
+
+
+async def test_while_a_last_refusal_is_looked_into_it_is_told(rig: Rig) -> None:
+    """And not the lost answer before it."""
+    disk = rig.given_disk().id
+    rig.cloud.faults.refuse("attach_disk", UnknownOutcome("the answer is lost"))
+    rig.cloud.faults.refuse("attach_disk", Exhausted("the node is full"))
+    progress = Progress("call")
+    with progress.current():
+        attaching = rig.begin(rig.attach(disk))
+    await asyncio.sleep(3)
+    assert "; the last try was told: the node is full; it goes on" in progress.waits_for()
+    with pytest.raises(Exhausted):
+        await attaching
+
+
+async def test_a_disk_that_failed_and_can_not_be_deleted_is_told(rig: Rig) -> None:
+    """Nothing else says why the claim waits."""
+    rig.given_disk("pvc-1", state=DiskState.FAILED)
+    rig.cloud.faults.refuse("delete_disk", BUSY, times=FOR_EVER)
+    words = await told(rig, rig.create())
+    rig.cloud.faults.clear()
+    assert (
+        f"; disk disk-pvc-1 failed while it was made, and is being deleted; the last try was told: {BUSY}"
+        in words
+    )
 
 
 async def test_a_lost_answer_is_told_until_the_next_try_is_accepted(rig: Rig) -> None:

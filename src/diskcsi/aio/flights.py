@@ -98,14 +98,14 @@ class Flights:
         task = self._tasks.create_task(
             self._run(flight, work, budget_s), name=f"flight {flight.progress.name}"
         )
-        task.add_done_callback(lambda _: self._land(key, flight))
+        task.add_done_callback(lambda _: self._land(flight))
         return flight
 
-    def _land(self, key: Key, flight: _Flight) -> None:
+    def _land(self, flight: _Flight) -> None:
         """Let the callers go even if the flight was cancelled before its first step."""
         flight.outcome.cancel()
-        if self._now.get(key) is flight:
-            del self._now[key]
+        if self._now.get(flight.key) is flight:
+            del self._now[flight.key]
 
     async def _run(
         self, flight: _Flight, work: Callable[[], Awaitable[Result]], budget_s: float

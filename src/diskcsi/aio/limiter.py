@@ -82,7 +82,7 @@ class Slots(Generic[Key]):
         queue.waiting[priority].append(turn)
         self._serve(queue)
         try:
-            with waiting(lambda: self._told(key, priority)):
+            with waiting(lambda: self._told(queue, key, priority)):
                 await turn.granted
             yield
         finally:
@@ -90,8 +90,9 @@ class Slots(Generic[Key]):
                 if turn in place:
                     place.remove(turn)
             self._serve(queue)
-            if queue.idle:
-                self._queues.pop(key, None)
+            # one that was cancelled may come here when another has taken the queue away already
+            if queue.idle and self._queues.get(key) is queue:
+                del self._queues[key]
 
     def statistics(self) -> SlotStatistics:
         """How busy the slots are now."""
@@ -102,8 +103,8 @@ class Slots(Generic[Key]):
             waiting=sum(len(turns) for queue in queues for turns in queue.waiting.values()),
         )
 
-    def _told(self, key: Key, priority: Priority) -> str:
-        rivals = self._rivals_among(self._queues[key].held, priority)
+    def _told(self, queue: _Queue, key: Key, priority: Priority) -> str:
+        rivals = self._rivals_among(queue.held, priority)
         return f"it waits for its turn on {key}, after {named(turn.holder for turn in rivals)}"
 
     def _rivals_among(self, held: list[_Turn], priority: Priority) -> list[_Turn]:

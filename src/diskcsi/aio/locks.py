@@ -35,7 +35,7 @@ class KeyedLock(Generic[Key]):
         entry = self._entries.setdefault(key, _Entry())
         entry.interested += 1
         try:
-            with waiting(lambda: f"it waits for {entry.holder or 'its turn'}"):
+            with waiting(lambda: f"it waits for {entry.holder}"):
                 await entry.lock.acquire()
             entry.holder = Holder()
             try:

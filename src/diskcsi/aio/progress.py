@@ -72,15 +72,21 @@ class Progress:
         finally:
             self._waits.remove(words)
 
-    def refused(self, refusal: Exception | None, *, known: str = "") -> None:
+    def refused(self, refusal: Exception | str | None, *, known: str = "") -> str:
         """It was refused, for now, and tries again; None: it has got further.
 
         Args:
+            refusal: the error, or words that this has given before.
             known: what is known besides that may be the reason.
+
+        Returns:
+            The words of the refusal before.
         """
+        before = self._refusal
         # the words alone: an error holds its frames, and they hold the work
-        told = _words_of(refusal) if refusal else ""
-        self._refusal = f"{told}; {known}" if known else told
+        told = _words_of(refusal) if isinstance(refusal, Exception) else refusal or ""
+        self._refusal = f"{told}; {known}" if told and known else told
+        return before
 
 
 class Holder:
@@ -118,11 +124,10 @@ def waiting(words: Words) -> Iterator[None]:
         yield
 
 
-def note_refusal(refusal: Exception | None, *, known: str = "") -> None:
-    """The current work was refused, as `Progress.refused` tells."""
+def note_refusal(refusal: Exception | str | None, *, known: str = "") -> str:
+    """The current work was refused, as `Progress.refused` has it."""
     progress = _current.get()
-    if progress is not None:
-        progress.refused(refusal, known=known)
+    return "" if progress is None else progress.refused(refusal, known=known)
 
 
 def named(holders: Iterable[Holder]) -> str:

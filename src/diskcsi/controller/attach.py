@@ -125,8 +125,7 @@ class Attacher:
             try:
                 await self._deps.cloud.attach_disk(volume_id, node_id)
             except (*OPEN, InUse, WrongState) as refusal:
-                moving = self._deps.disks.moving_on(node_id, besides=volume_id)
-                note_refusal(refusal, known=moving)  # a busy node doesn't say with what
+                self._note(refusal, volume_id, node_id)
                 disk = await self._look(volume_id, node_id)
                 if _is_held(disk, node_id):
                     return disk
@@ -145,6 +144,14 @@ class Attacher:
                 return held
         raise UnknownOutcome(f"disk {volume_id} may be on its way to node {node_id}")
 
+    def _note(
+        self, refusal: DiskError | TimeoutError, volume_id: VolumeId, node_id: NodeId
+    ) -> None:
+        """A node that is busy doesn't say with what."""
+        busy = isinstance(refusal, Pending)
+        moving = self._deps.disks.moving_on(node_id, besides=volume_id) if busy else ""
+        note_refusal(refusal, known=moving)
+
     async def _look(self, volume_id: VolumeId, node_id: NodeId) -> Disk:
         disk = _present(volume_id, await self._deps.disks.get(volume_id))
         _refuse_held_elsewhere(disk, node_id)
@@ -160,6 +167,7 @@ class Attacher:
         """
         if not in_doubt or isinstance(refusal, MAYBE_RUNNING):
             raise refusal
+        note_refusal(refusal)
         loop = asyncio.get_running_loop()
         timing = self._deps.timing
         rests_since_s = loop.time()
@@ -217,7 +225,7 @@ class Attacher:
             try:
                 await self._deps.cloud.detach_disk(volume_id, node_id)
             except (*OPEN, NotFound, WrongState, InUse) as refusal:
-                note_refusal(refusal)
+                self._note(refusal, volume_id, node_id)
                 disk = await self._deps.disks.get(volume_id)
                 is_free = detached(disk) and not _is_on_its_way(disk)
                 free_since_s = min(free_since_s, loop.time()) if is_free else inf

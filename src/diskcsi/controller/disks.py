@@ -7,9 +7,11 @@ is given from it.
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import TaskGroup
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from itertools import islice, takewhile
 from random import Random
 from typing import Final, TypeVar
 
@@ -30,6 +32,12 @@ REMEMBERED_DISKS: Final = 20_000
 
 ON_THE_WAY: Final = frozenset({DiskState.ATTACHING, DiskState.DETACHING})
 
+RECENT_S: Final = 300.0
+"""What was seen longer ago says nothing of now: an operation lasts no longer, and another process may have
+ended it."""
+
+MOST_NAMED: Final = 3
+
 Until = Callable[[Disk | None], bool]
 """Whether a wait is over, from a read; None stands for a disk that the cloud doesn't show."""
 
@@ -45,7 +53,7 @@ class DiskReader:
     def __init__(self, *, cloud: CloudProvider, tasks: TaskGroup, random: Random) -> None:
         self._cloud = cloud
         self._random = random
-        self._seen: OrderedDict[VolumeId, Disk] = OrderedDict()
+        self._seen: OrderedDict[VolumeId, tuple[Disk, float]] = OrderedDict()
         self._batcher: Batcher[VolumeId, Disk] = Batcher(
             fetch=self._fetch, tasks=tasks, max_entries=cloud.read_batch
         )
@@ -88,25 +96,28 @@ class DiskReader:
 
     def last_seen(self, volume_id: VolumeId) -> Disk | None:
         """The latest read of the disk, however old: a hint."""
-        return self._seen.get(volume_id)
+        disk, _ = self._seen.get(volume_id, (None, 0.0))
+        return disk
 
     def moving_on(self, node_id: NodeId, *, besides: VolumeId) -> str:
-        """The other disks that were last seen on their way to or from the node, in words; a hint."""
+        """Other disks that were seen on their way to or from the node of late, in words; a hint."""
+        since_s = asyncio.get_running_loop().time() - RECENT_S
+        recent = takewhile(lambda seen: seen[1] >= since_s, reversed(self._seen.values()))
         moving = (
             f"disk {disk.id} of that node was last seen {disk.state}"
-            for disk in self._seen.values()
+            for disk, _ in recent
             if node_id in disk.attached_to and disk.state in ON_THE_WAY and disk.id != besides
         )
-        return ", ".join(moving)
+        return ", ".join(islice(moving, MOST_NAMED))
 
     def forget(self, volume_id: VolumeId) -> None:
         """Drop the hint: the disk is being changed."""
         self._seen.pop(volume_id, None)
 
     def _told(self, volume_id: VolumeId, says: Callable[[Disk], str]) -> str:
-        disk = self._seen.get(volume_id)
+        disk = self.last_seen(volume_id)
         if disk is None:
-            return f"no read has shown disk {volume_id} so far"
+            return f"no read shows disk {volume_id} now"
         return f"the cloud last showed disk {volume_id} {says(disk)}"
 
     async def _patiently(self, read: Callable[[], Awaitable[Seen]]) -> Seen:
@@ -119,10 +130,11 @@ class DiskReader:
 
     async def _fetch(self, volume_ids: Collection[VolumeId]) -> Mapping[VolumeId, Disk | Exception]:
         disks = await apart(self._cloud.get_disks, volume_ids)
+        now_s = asyncio.get_running_loop().time()
         for volume_id in volume_ids:
             self._seen.pop(volume_id, None)
             if isinstance(disk := disks.get(volume_id), Disk):
-                self._seen[volume_id] = disk
+                self._seen[volume_id] = (disk, now_s)
         while len(self._seen) > REMEMBERED_DISKS:
             self._seen.popitem(last=False)
         return disks

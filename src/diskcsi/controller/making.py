@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from diskcsi.aio.progress import note_refusal, waiting
 from diskcsi.controller.deps import Deps, Timing
 from diskcsi.controller.naming import OPEN, NeverShownError
 from diskcsi.model.errors import DiskError, InUse, NotFound, Pending
@@ -70,15 +71,16 @@ class DiskMaker:
             made = await self._deps.disks.wait(disk.id, making.is_over, kind="create", fresh=fresh)
         if made is None or made.state is not DiskState.FAILED:
             return made
-        await self._delete_husk(made)
+        with waiting(lambda: f"disk {made.id} failed while it was made, and is being deleted"):
+            await self._delete_husk(made)
         return None
 
     async def _delete_husk(self, disk: Disk) -> None:
         async for _ in self._deps.attempts():
             try:
                 await self._deps.cloud.delete_disk(disk.id)
-            except (*OPEN, NotFound, InUse):
-                pass  # the read below tells
+            except (*OPEN, NotFound, InUse) as refusal:
+                note_refusal(refusal)  # the read below tells
             except DiskError as refusal:
                 raise Pending(
                     f"disk {disk.id} failed while it was made and can't be deleted: {refusal}",

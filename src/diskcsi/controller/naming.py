@@ -95,14 +95,17 @@ class OneForName(Generic[Made]):
                 in_doubt = True
                 made = await self._find()
             except NeverShownError as unseen:
+                note_refusal(unseen)
                 made = await self._find_unseen(unseen, given_up=given_up)
                 attempt += 1
                 in_doubt = given_up = True
                 doubts.attempts[self._key] = attempt
-            except AlreadyExists:
+            except AlreadyExists as taken:
+                note_refusal(taken)
                 made = await self._find_settled()
                 attempt += 1
             except DiskError as refusal:
+                note_refusal(refusal)
                 made = await self._find_refused(refusal, in_doubt=in_doubt)
             else:
                 attempt += 1  # for the next round, if there is one: this attempt's object is gone

@@ -72,16 +72,16 @@ async def patiently(read: Callable[[], Awaitable[Seen]], attempts: AsyncIterator
 
     A pause that the cloud asks for comes on top. The flight around it has the deadline.
     """
-    throttled = False
+    earlier: str | None = None  # what the change around the read was refused with
     async for _ in attempts:
         try:
             seen = await read()
         except Throttled as refusal:
-            throttled = True
-            note_refusal(refusal)
+            before = note_refusal(refusal)
+            earlier = before if earlier is None else earlier
             await asyncio.sleep(refusal.retry_after_s or 0.0)
         else:
-            if throttled:
-                note_refusal(None)
+            if earlier is not None:
+                note_refusal(earlier)
             return seen
     raise TimeoutError

@@ -121,7 +121,7 @@ class Snapshotter:
         async def create(attempt: int) -> Snapshot:
             numbered = replace(spec, attempt=attempt)
             snapshot_id = await self._deps.cloud.create_snapshot(numbered)
-            with waiting(lambda: f"no read has shown snapshot {snapshot_id} so far"):
+            with waiting(lambda: f"no read shows snapshot {snapshot_id} now"):
                 return await self._appearing(snapshot_id)
 
         return await OneForName(
