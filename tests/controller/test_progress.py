@@ -279,8 +279,7 @@ async def test_a_lost_answer_is_told_until_the_next_try_is_accepted(rig: Rig) ->
 
 async def test_ids_that_read_alike_when_put_together_are_not_mistaken(rig: Rig) -> None:
     """A flight is joined by what it does, and not by how that reads."""
-    nodes = {NodeId(name): NodeId(name) for name in ("node-1 to node-2", "node-2")}
-    for node in nodes:
+    for node in (NodeId("node-1 to node-2"), NodeId("node-2")):
         rig.cloud.state.nodes[node] = replace(rig.cloud.state.nodes[NODE], id=node)
     one = rig.given_disk("a").id
     other = rig.given_disk("a to node-1").id

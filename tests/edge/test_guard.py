@@ -214,6 +214,19 @@ async def test_a_call_that_is_cancelled_is_counted_as_such(tmp_path: Path, log: 
     assert heard.told[-1] == ("ended", "ControllerPublishVolume", "Canceled")
 
 
+async def test_a_call_whose_caller_ran_out_of_patience_is_counted_as_such(
+    tmp_path: Path, log: Log
+) -> None:
+    """It is the case in which the outcome is open: work goes on, and nobody was told."""
+    heard, forever = Heard(), asyncio.Event()
+    patient = Controller(forever.wait)
+    async with serving(tmp_path / "s", served_by(controller=patient), counter=heard) as served:
+        with pytest.raises((GRPCError, TimeoutError)):
+            await served.controller.controller_publish_volume(PUBLISH, timeout=0.05)
+        await until(lambda: served.guard.running == 0)
+    assert heard.told[-1] == ("ended", "ControllerPublishVolume", "DeadlineExceeded")
+
+
 @dataclass
 class Patient:
     """A call's stream, as far as the guard looks at it, and the clock of its caller."""

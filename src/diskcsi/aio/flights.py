@@ -20,6 +20,11 @@ Key = tuple[str, ...]
 """What a flight does to what: words and ids, which read as its name when they are put together."""
 
 
+def name_of(key: Key) -> str:
+    """The key as people read it."""
+    return " ".join(key)
+
+
 class FlightConflict(Exception):  # noqa: N818 - reads as what happened
     """A flight of this key runs with other arguments."""
 
@@ -72,7 +77,7 @@ class Flights:
         if flight is None:
             flight = self._begin(key, work, budget_s=budget_s, arguments=arguments)
         elif flight.arguments != arguments:
-            raise FlightConflict(f"{flight.progress.name} runs with other arguments")
+            raise FlightConflict(f"{name_of(key)} is still running with other arguments")
         outcome: Future[Result] = flight.outcome
         with waiting(flight.told):
             return await asyncio.shield(outcome)
@@ -94,7 +99,7 @@ class Flights:
     ) -> _Flight:
         outcome: Future[Result] = asyncio.get_running_loop().create_future()
         outcome.add_done_callback(_look)  # nobody may be listening any more
-        flight = self._now[key] = _Flight(key, outcome, arguments, Progress(" ".join(key)))
+        flight = self._now[key] = _Flight(key, outcome, arguments, Progress(name_of(key)))
         task = self._tasks.create_task(
             self._run(flight, work, budget_s), name=f"flight {flight.progress.name}"
         )

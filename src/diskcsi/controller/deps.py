@@ -9,7 +9,7 @@ from random import Random
 from typing import TypeVar
 
 from diskcsi.aio.backoff import backoff
-from diskcsi.aio.flights import FlightConflict, Flights, Key
+from diskcsi.aio.flights import FlightConflict, Flights, Key, name_of
 from diskcsi.aio.limiter import Slots
 from diskcsi.aio.locks import KeyedLock
 from diskcsi.controller.disks import DiskReader
@@ -88,14 +88,14 @@ class Deps:
                     if not calls.mutating:
                         raise
                     # whoever joined the flight must hear it too: what was begun may exist
-                    raise Broken(f"internal error in the middle of {' '.join(key)}") from bug
+                    raise Broken(f"internal error in the middle of {name_of(key)}") from bug
 
         try:
             return await self.flights.do(
                 key, told, arguments=arguments, budget_s=self.timing.flight_s
             )
         except FlightConflict as conflict:
-            raise Pending(f"{' '.join(key)} is still running with other arguments") from conflict
+            raise Pending(str(conflict)) from conflict
 
     async def fly_unless_refused(
         self,

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 from diskcsi.aio.backoff import backoff
 from diskcsi.aio.batcher import Batcher
-from diskcsi.aio.progress import waiting
+from diskcsi.aio.progress import MOST_NAMED, waiting
 from diskcsi.aio.waiter import Waiter
 from diskcsi.controller.reading import apart, patiently
 from diskcsi.model.errors import Throttled, UnknownOutcome, Unreachable
@@ -35,8 +35,6 @@ ON_THE_WAY: Final = frozenset({DiskState.ATTACHING, DiskState.DETACHING})
 RECENT_S: Final = 300.0
 """What was seen longer ago says nothing of now: an operation lasts no longer, and another process may have
 ended it."""
-
-MOST_NAMED: Final = 3
 
 Until = Callable[[Disk | None], bool]
 """Whether a wait is over, from a read; None stands for a disk that the cloud doesn't show."""

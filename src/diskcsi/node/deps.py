@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from diskcsi.aio.flights import FlightConflict, Flights, Key
+from diskcsi.aio.flights import FlightConflict, Flights, Key, name_of
 from diskcsi.aio.locks import KeyedLock
 from diskcsi.model.errors import Broken, DiskError, Pending
 from diskcsi.model.ids import VolumeId
@@ -61,12 +61,12 @@ class NodeDeps:
                 except (DiskError, TimeoutError):
                     raise
                 except Exception as bug:
-                    raise Broken(f"internal error in the middle of {' '.join(key)}") from bug
+                    raise Broken(f"internal error in the middle of {name_of(key)}") from bug
 
         try:
             return await self.flights.do(key, alone, arguments=arguments, budget_s=self.flight_s)
         except FlightConflict as conflict:
-            raise Pending(f"{' '.join(key)} is still running with other arguments") from conflict
+            raise Pending(str(conflict)) from conflict
 
     async def mount_at(self, path: str) -> Mount | None:
         """What is mounted at `path`, the topmost where there are several."""
