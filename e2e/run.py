@@ -17,6 +17,7 @@ from typing import Final
 
 import pytest
 
+from e2e.cluster.leftovers import refuse_unusable
 from e2e.cluster.lock import alone
 from e2e.cluster.place import ROOT, Place, here
 from e2e.cluster.shell import CommandFailed
@@ -57,13 +58,15 @@ def main(arguments: list[str]) -> int:
     all stay.
 
     Raises:
-        CommandFailed: another command is at work on the cluster.
+        CommandFailed: another command is at work on the cluster, or there is none to run them in.
     """
     if marks := [one for one in arguments if re.match("-m|--markexpr", one)]:
         print(f"{marks[0]} chooses the parts of a run; choose scenarios by -k", file=sys.stderr)
         return USAGE_ERROR
     place = here()
     with alone(place) as lock:
+        if not set(ONLY_NAMES) & set(arguments):
+            refuse_unusable(place)
         ends = _parts(place, arguments, lock)
     if all(end == NONE_CHOSEN for end in ends):
         print(

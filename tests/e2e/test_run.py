@@ -12,6 +12,7 @@ import pytest
 
 from e2e import run
 from e2e.cluster.place import ROOT, Place
+from e2e.cluster.shell import CommandFailed
 from e2e.run import FULL, INTERRUPTED
 
 SCENARIO = """
@@ -45,10 +46,17 @@ from e2e.cluster.place import Place
 signal.signal(signal.SIGINT, signal.default_int_handler)
 directory = Path("{directory}")
 run.here = lambda: Place(cache=directory, work=directory, own_docker=False)
+run.refuse_unusable = lambda place: None
 run.PARTS = {{name: (str(directory / f"test_{{name}}.py"),) for name in ("first", "second")}}
 sys.exit(run.main([]))
 """
 """A run with parts of its own; whoever started the tests may have had it ignore the signal."""
+
+
+@pytest.fixture
+def usable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster, of which these scenarios see nothing."""
+    monkeypatch.setattr(run, "refuse_unusable", lambda _: None)
 
 
 @pytest.fixture
@@ -77,6 +85,7 @@ def test_an_interrupted_run_lets_the_scenario_put_right_what_it_changed(director
     assert (directory / "told").read_text() == "first\nthe node is up again\n"
 
 
+@pytest.mark.usefixtures("usable")
 @pytest.mark.parametrize(
     ("arguments", "slow"),
     [([], False), ([FULL], True), (["-k", "frozen"], True), (["--collect-only"], True)],
@@ -98,6 +107,7 @@ def test_the_slow_ones_run_where_they_are_asked_for(
     assert FULL not in chosen[-1]
 
 
+@pytest.mark.usefixtures("usable")
 def test_scenarios_chosen_by_name_or_only_named_leave_the_reports_of_a_run_of_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +124,7 @@ def test_scenarios_chosen_by_name_or_only_named_leave_the_reports_of_a_run_of_al
     assert found == {"report-first.xml", "report-chosen-first.xml"}
 
 
+@pytest.mark.usefixtures("usable")
 def test_a_mistyped_choice_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,6 +136,7 @@ def test_a_mistyped_choice_is_told_once(
     assert capfd.readouterr().err.count("Wrong expression passed to '-k'") == 1
 
 
+@pytest.mark.usefixtures("usable")
 def test_a_choice_of_nothing_is_told_with_the_way_to_the_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,3 +147,15 @@ def test_a_choice_of_nothing_is_told_with_the_way_to_the_names(
     assert run.main(["-k", "drian or drained"]) == run.NONE_CHOSEN
     told = capfd.readouterr().err
     assert "no scenario is chosen by -k 'drian or drained'; `make e2e ARGS=--collect-only`" in told
+
+
+def test_scenarios_without_a_cluster_are_told_how_to_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before any of them fails of it; their names can be had without one."""
+    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n")
+    monkeypatch.setattr(run, "here", lambda: place_of(tmp_path))
+    monkeypatch.setattr(run, "PARTS", {"first": (str(tmp_path),)})
+    with pytest.raises(CommandFailed, match="there is no cluster that answers: `make e2e-up`"):
+        run.main([])
+    assert run.main(["--collect-only"]) == 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from diskcsi.providers.alibaba.settings import METADATA_URL
-from tests.k8s.charts import REGION, ROOT, Helm, Manifest, Refused, container
+from tests.k8s.charts import CHARTS, REGION, ROOT, Helm, Manifest, Refused, container
 
 pytestmark = pytest.mark.k8s
 
@@ -29,6 +30,18 @@ def test_lint_passes_for_every_chart_by_default(helm: Helm, chart: str) -> None:
     """Helm's strict lint has nothing to say on the values that a chart comes with."""
     done = helm.run("lint", "--strict", str(helm.charts / chart))
     assert done.returncode == 0, done.stdout
+
+
+def test_lint_of_a_chart_without_its_parts_tells_what_is_missing(
+    helm: Helm, tmp_path: Path
+) -> None:
+    """As in a fresh clone: what the two parts say of each other can't be compared there."""
+    chart = tmp_path / "diskcsi-kind"
+    shutil.copytree(CHARTS / chart.name, chart, ignore=shutil.ignore_patterns("charts"))
+    done = helm.run("lint", str(chart))
+    told = done.stdout + done.stderr
+    assert "missing these dependencies: diskcsi,mockcloud" in told
+    assert "nil pointer" not in told
 
 
 @pytest.mark.parametrize(
