@@ -31,7 +31,7 @@ e2e: e2e-up ## Run the scenarios in that cluster; K=WORDS chooses some, as pytes
 e2e-full: e2e-up ## Run the scenarios, and the slow ones that e2e leaves out; K=WORDS as there
 	@$(DEV)/bin/python -m e2e.run --full $(if $(K),-k "$(K)") $(ARGS)
 
-bench-e2e: e2e-up ## Measure the driver in that cluster; writes build/bench-e2e.json (twenty minutes)
+bench-e2e: e2e-up ## Measure the driver in that cluster; writes build/bench-e2e.json (half an hour)
 	@$(DEV)/bin/python -m e2e.bench
 
 e2e-down: dev ## Take the cluster away; nothing is left

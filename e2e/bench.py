@@ -38,7 +38,7 @@ from e2e.support.objects import DRIVER, namespace, storage_class
 from e2e.support.waiting import NotSeen, wait_for
 
 PODS: Final = 50
-PAIRS: Final = 5
+PAIRS: Final = 9
 """Single runs differ by seconds; where systemd makes the pods' cgroups, which it does on cgroup v2, kubelet
 at times keeps a dead pod half a minute longer, of either driver."""
 
