@@ -99,6 +99,17 @@ async def test_a_refusal_is_told_until_the_work_has_got_further() -> None:
         )
 
 
+async def test_a_refusal_within_a_wait_ends_with_it() -> None:
+    """What comes after was not refused so."""
+
+    async def work() -> None:
+        with waiting(lambda: "it waits for wind"):
+            note_refusal(BusyError("no berth"))
+        await nothing()
+
+    assert await told_after(2, work, "voyage") == "voyage isn't done after 2 s"
+
+
 @pytest.mark.parametrize(
     ("refusal", "words"),
     [(TimeoutError(), "no answer in time"), (BusyError(), "BusyError")],

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from types import SimpleNamespace
 
 import pytest
 from grpclib.const import Cardinality, Status
 from grpclib.exceptions import GRPCError
+from grpclib.metadata import Deadline
 
 from diskcsi._proto.csi import v1
 from diskcsi.aio.progress import note_refusal, waiting
@@ -214,16 +216,28 @@ async def test_a_call_that_is_cancelled_is_counted_as_such(tmp_path: Path, log: 
     assert heard.told[-1] == ("ended", "ControllerPublishVolume", "Canceled")
 
 
-async def test_a_call_whose_caller_ran_out_of_patience_is_counted_as_such(
-    tmp_path: Path, log: Log
-) -> None:
-    """It is the case in which the outcome is open: work goes on, and nobody was told."""
+class SentShort(Deadline):
+    """Sent as a short time, while the client itself waits on and never hangs up first."""
+
+    WAITS_S, SENT_S = 60.0, 0.2
+
+    def __init__(self) -> None:
+        super().__init__(_timestamp=monotonic() + self.WAITS_S)
+        self._asked = iter([self.WAITS_S, self.SENT_S])  # by its timer, then by its headers
+
+    def time_remaining(self) -> float:
+        return next(self._asked)
+
+
+async def test_a_call_is_answered_before_its_callers_time_is_over(tmp_path: Path, log: Log) -> None:
+    """On a real socket, by the deadline that came with the call; its client reads the words."""
     heard, forever = Heard(), asyncio.Event()
     patient = Controller(forever.wait)
     async with serving(tmp_path / "s", served_by(controller=patient), counter=heard) as served:
-        with pytest.raises((GRPCError, TimeoutError)):
-            await served.controller.controller_publish_volume(PUBLISH, timeout=0.05)
+        with pytest.raises(GRPCError, match="isn't done after") as answer:
+            await served.controller.controller_publish_volume(PUBLISH, deadline=SentShort())
         await until(lambda: served.guard.running == 0)
+    assert answer.value.status is Status.DEADLINE_EXCEEDED
     assert heard.told[-1] == ("ended", "ControllerPublishVolume", "DeadlineExceeded")
 
 

@@ -64,13 +64,14 @@ class Progress:
 
     @contextmanager
     def waiting(self, words: Words) -> Iterator[None]:
-        """It waits for this until the block ends; what was refused before is over."""
+        """It waits for this until the block ends; what was refused before is over, and then what was in it."""
         self._refusal = ""
         self._waits.append(words)
         try:
             yield
         finally:
             self._waits.remove(words)
+            self._refusal = ""
 
     def refused(self, refusal: Exception | str | None, *, known: str = "") -> str:
         """It was refused, for now, and tries again; None: it has got further.

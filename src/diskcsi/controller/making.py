@@ -86,6 +86,8 @@ class DiskMaker:
                     f"disk {disk.id} failed while it was made and can't be deleted: {refusal}",
                     hint="delete it by hand: it holds nothing",
                 ) from refusal
+            else:
+                note_refusal(None)
             now = await self._deps.disks.get(disk.id)
             if now is None:
                 return
