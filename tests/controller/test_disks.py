@@ -44,6 +44,27 @@ async def test_a_disk_that_is_gone_is_not_remembered(rig: Rig) -> None:
     assert rig.deps.disks.last_seen(disk.id) is None
 
 
+async def test_a_read_that_was_overtaken_is_no_hint(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a later one told is newer, though it came first."""
+    former, read, go_on = rig.given_disk(), rig.cloud.get_disks, asyncio.Event()
+
+    async def get_disks(volume_ids: Collection[VolumeId]) -> Mapping[VolumeId, Disk]:
+        told = await read(volume_ids)
+        if former in told.values():
+            await go_on.wait()
+        return told
+
+    monkeypatch.setattr(rig.cloud, "get_disks", get_disks)
+    overtaken = rig.begin(rig.deps.disks.get(former.id))
+    await asyncio.sleep(1)
+    present = rig.given_disk(size_gib=30)
+    await rig.deps.disks.get(former.id)
+    go_on.set()
+    assert (await overtaken, rig.deps.disks.last_seen(former.id)) == (former, present)
+
+
 async def test_memory_does_not_grow_without_end(rig: Rig) -> None:
     """The one that was seen longest ago is dropped."""
     disk = rig.given_disk()

@@ -3,20 +3,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from random import Random
 
 import pytest
 
-from diskcsi.aio.progress import Progress
-from diskcsi.model.errors import DiskError, Exhausted, Pending, UnknownOutcome
+from diskcsi.aio.backoff import backoff
+from diskcsi.aio.progress import Progress, note_refusal
+from diskcsi.controller.reading import patiently
+from diskcsi.model.errors import DiskError, Exhausted, NodeBusy, Pending, Throttled, UnknownOutcome
 from diskcsi.model.ids import NodeId, VolumeId
 from diskcsi.model.volume import DiskState
-from tests.controller.rig import MOUNT, NODE, Rig, gib
+from tests.controller.rig import MOUNT, NODE, OTHER_NODE, Rig, gib
 
 PATIENCE_S = 14
 """Of a caller: what the stock sidecars wait, less what is kept for the answer."""
 
 FOR_EVER = 1000
-BUSY = Pending("the node is busy", code="Busy", request_id="R-1")
+BUSY = NodeBusy("the node is busy", code="Busy", request_id="R-1")
 
 
 async def told(rig: Rig, call: Awaitable[object]) -> str:
@@ -126,8 +129,13 @@ async def test_a_detach_from_a_node_that_is_busy_names_the_other_disk(
 
 @pytest.mark.parametrize(
     ("seen_ago_s", "error", "named"),
-    [(1, BUSY, 3), (600, BUSY, 0), (1, UnknownOutcome("lost"), 0)],
-    ids=["of late", "long ago", "another refusal"],
+    [
+        (1, BUSY, 3),
+        (600, BUSY, 0),
+        (1, UnknownOutcome("lost"), 0),
+        (1, Pending("a snapshot of the disk is being cut"), 0),
+    ],
+    ids=["of late", "long ago", "lost", "the disk's own"],
 )
 async def test_only_what_may_be_in_the_way_is_named(
     rig: Rig, moving: Callable[[int], Awaitable[None]], seen_ago_s: float, error: DiskError, named: int
@@ -139,6 +147,23 @@ async def test_only_what_may_be_in_the_way_is_named(
     words = await told(rig, rig.attach(rig.given_disk().id))
     rig.cloud.faults.clear()
     assert words.count("was last seen detaching") == named
+
+
+@pytest.mark.parametrize(
+    ("state", "holders"),
+    [(DiskState.DETACHING, {NODE, OTHER_NODE}), (DiskState.ATTACHING, {NODE})],
+    ids=["it may leave another node", "its state lags behind"],
+)
+async def test_a_disk_that_may_stay_is_not_named(
+    rig: Rig, state: DiskState, holders: set[NodeId]
+) -> None:
+    """It keeps no node busy."""
+    other = rig.given_disk("other", state=state, attached_to=frozenset(holders))
+    await rig.deps.disks.get(other.id)
+    rig.cloud.faults.refuse("attach_disk", BUSY, times=FOR_EVER)
+    words = await told(rig, rig.attach(rig.given_disk().id))
+    rig.cloud.faults.clear()
+    assert f"; the last try was told: {BUSY}; it goes on" in words
 
 
 @pytest.mark.parametrize("made", ["disk disk-0001", "snapshot snap-0001"])
@@ -232,14 +257,20 @@ async def test_a_read_that_was_throttled_once_is_forgotten(rig: Rig) -> None:
     assert ("cut so far" in words, "too many calls" in words) == (True, False)
 
 
-async def test_a_throttled_read_hides_no_refusal_of_the_change_around_it(rig: Rig) -> None:
+async def test_a_throttled_read_hides_no_refusal_of_the_change_around_it() -> None:
     """Once the read has told, the change is still refused."""
-    disk = rig.given_disk().id
-    rig.cloud.faults.refuse("attach_disk", BUSY, times=FOR_EVER)
-    rig.cloud.faults.throttle("get_disks", times=2)
-    words = await told(rig, rig.attach(disk))
-    rig.cloud.faults.clear()
-    assert f"; the last try was told: {BUSY}; it goes on" in words
+    refusals = iter([Throttled("too many"), Throttled("too many still")])
+
+    async def read() -> str:
+        for refusal in refusals:
+            raise refusal
+        return "seen"
+
+    progress = Progress("attach")
+    with progress.current():
+        note_refusal(BUSY)
+        assert await patiently(read, backoff(first_s=1, max_s=1, random=Random(0))) == "seen"
+    assert progress.told().endswith(f"; the last try was told: {BUSY}")
 
 
 async def test_while_a_last_refusal_is_looked_into_it_is_told(rig: Rig) -> None:
@@ -266,6 +297,25 @@ async def test_a_disk_that_failed_and_can_not_be_deleted_is_told(rig: Rig) -> No
         f"; disk disk-pvc-1 failed while it was made, and is being deleted; the last try was told: {BUSY}"
         in words
     )
+
+
+async def test_a_failed_disk_whose_deletion_was_accepted_was_refused_before(rig: Rig) -> None:
+    """The refusal is over, and is no reason for what takes long now."""
+    rig.given_disk("pvc-1", state=DiskState.FAILED)
+    rig.cloud.state.latency.delete_s = 60.0
+    rig.cloud.faults.refuse("delete_disk", BUSY)
+    words = await told(rig, rig.create())
+    assert "; disk disk-pvc-1 failed while it was made, and is being deleted; it goes on" in words
+
+
+async def test_an_order_is_not_told_what_a_deletion_before_it_was_refused(rig: Rig) -> None:
+    """A failed disk is gone, and the one in its place takes long by itself."""
+    rig.given_disk("pvc-1", state=DiskState.FAILED)
+    rig.cloud.faults.refuse("delete_disk", BUSY)
+    ordered = rig.cloud.faults.hold("create_disk")
+    words = await told(rig, rig.create())
+    ordered.set()
+    assert words.startswith("creation of volume pvc-1 isn't done after 14 s; it goes on")
 
 
 async def test_a_lost_answer_is_told_until_the_next_try_is_accepted(rig: Rig) -> None:

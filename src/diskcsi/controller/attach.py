@@ -31,6 +31,7 @@ from diskcsi.model.errors import (
     MAYBE_RUNNING,
     DiskError,
     InUse,
+    NodeBusy,
     NotFound,
     Pending,
     UnknownOutcome,
@@ -148,9 +149,9 @@ class Attacher:
         self, refusal: DiskError | TimeoutError, volume_id: VolumeId, node_id: NodeId
     ) -> None:
         """A node that is busy doesn't say with what."""
-        busy = isinstance(refusal, Pending)
-        moving = self._deps.disks.moving_on(node_id, besides=volume_id) if busy else ""
-        note_refusal(refusal, known=moving)
+        busy = isinstance(refusal, NodeBusy)
+        leaving = self._deps.disks.leaving(node_id, besides=volume_id) if busy else ""
+        note_refusal(refusal, known=leaving)
 
     async def _look(self, volume_id: VolumeId, node_id: NodeId) -> Disk:
         disk = _present(volume_id, await self._deps.disks.get(volume_id))

@@ -30,11 +30,8 @@ Seen = TypeVar("Seen")
 REMEMBERED_DISKS: Final = 20_000
 """More than a large cluster's attached volumes; about 10 MiB when full."""
 
-ON_THE_WAY: Final = frozenset({DiskState.ATTACHING, DiskState.DETACHING})
-
 RECENT_S: Final = 300.0
-"""What was seen longer ago says nothing of now: an operation lasts no longer, and another process may have
-ended it."""
+"""What was seen longer ago says little of now: another process may have ended it."""
 
 Until = Callable[[Disk | None], bool]
 """Whether a wait is over, from a read; None stands for a disk that the cloud doesn't show."""
@@ -97,16 +94,21 @@ class DiskReader:
         disk, _ = self._seen.get(volume_id, (None, 0.0))
         return disk
 
-    def moving_on(self, node_id: NodeId, *, besides: VolumeId) -> str:
-        """Other disks that were seen on their way to or from the node of late, in words; a hint."""
+    def leaving(self, node_id: NodeId, *, besides: VolumeId) -> str:
+        """Other disks that were seen on their way off the node of late, in words; a hint.
+
+        Of a disk that several nodes hold no state tells which one it leaves.
+        """
         since_s = asyncio.get_running_loop().time() - RECENT_S
         recent = takewhile(lambda seen: seen[1] >= since_s, reversed(self._seen.values()))
-        moving = (
+        leaving = (
             f"disk {disk.id} of that node was last seen {disk.state}"
             for disk, _ in recent
-            if node_id in disk.attached_to and disk.state in ON_THE_WAY and disk.id != besides
+            if disk.state is DiskState.DETACHING
+            and disk.attached_to == {node_id}
+            and disk.id != besides
         )
-        return ", ".join(islice(moving, MOST_NAMED))
+        return ", ".join(islice(leaving, MOST_NAMED))
 
     def forget(self, volume_id: VolumeId) -> None:
         """Drop the hint: the disk is being changed."""
@@ -127,12 +129,19 @@ class DiskReader:
         return await apart(self._cloud.get_snapshots, snapshot_ids)
 
     async def _fetch(self, volume_ids: Collection[VolumeId]) -> Mapping[VolumeId, Disk | Exception]:
+        began_s = asyncio.get_running_loop().time()
         disks = await apart(self._cloud.get_disks, volume_ids)
-        now_s = asyncio.get_running_loop().time()
         for volume_id in volume_ids:
-            self._seen.pop(volume_id, None)
-            if isinstance(disk := disks.get(volume_id), Disk):
-                self._seen[volume_id] = (disk, now_s)
+            self._note(volume_id, disks.get(volume_id), began_s)
         while len(self._seen) > REMEMBERED_DISKS:
             self._seen.popitem(last=False)
         return disks
+
+    def _note(self, volume_id: VolumeId, told: Disk | Exception | None, began_s: float) -> None:
+        """Reads overtake each other, and the one that began last tells the most of now."""
+        _, seen_s = self._seen.get(volume_id, (None, began_s))
+        if seen_s > began_s:
+            return
+        self._seen.pop(volume_id, None)
+        if isinstance(told, Disk):
+            self._seen[volume_id] = (told, began_s)

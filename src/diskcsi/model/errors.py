@@ -12,6 +12,7 @@ translates classes to gRPC statuses by one total table, never by message text.
       InUse, WrongState             the object exists and its state forbids the call
       InvalidToken                  a listing's token that can't be continued
       Pending                       an operation may still be running
+        NodeBusy                    the node is changing another disk
         Broken                      a bug ended it midway
       Throttled, Unreachable        nothing was done; a later try may succeed
       UnknownOutcome                a mutating call went out and its effect is not known
@@ -105,6 +106,10 @@ class InvalidToken(DiskError):  # noqa: N818
 
 class Pending(DiskError):  # noqa: N818
     """An operation on the object may still be running. Not final."""
+
+
+class NodeBusy(Pending):
+    """The node is changing another of its disks, and takes this change afterwards. Not final."""
 
 
 class Broken(Pending):

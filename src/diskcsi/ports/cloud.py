@@ -109,7 +109,8 @@ class Attachments(Protocol):
             InUse: the disk is, or is becoming, attached; `by` names the node if the cloud does.
             Exhausted: the node takes no more disks.
             WrongState: the state of disk or node forbids it, or they are in different zones.
-            Pending: the node is busy with another attach or detach.
+            NodeBusy: the node is busy with another attach or detach.
+            Pending: the cloud is busy with the disk, or with the node in another way.
         """
 
     async def detach_disk(self, volume_id: VolumeId, node_id: NodeId) -> None:
@@ -118,7 +119,8 @@ class Attachments(Protocol):
         Raises:
             NotFound: the disk or the node is absent.
             WrongState: the disk is not attached to this node.
-            Pending: the node is busy with another attach or detach.
+            NodeBusy: the node is busy with another attach or detach.
+            Pending: the cloud is busy with the disk, or with the node in another way.
         """
 
     async def get_node(self, node_id: NodeId) -> Node | None:

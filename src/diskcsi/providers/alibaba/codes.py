@@ -17,6 +17,7 @@ from diskcsi.model.errors import (
     Exhausted,
     InUse,
     InvalidArgument,
+    NodeBusy,
     NotFound,
     OutOfRange,
     Pending,
@@ -66,15 +67,17 @@ BY_CODE: Final[Mapping[str, Kind]] = {
     **_rows(InUse, "InvalidDisk.InUse DiskStillAttached"),
     **_rows(Pending, """
         LastTokenProcessing IdempotentProcessing LastOrderProcessing OperationConflict
-        Operation.Conflict InvalidOperation.Conflict DisksDetachingOnEcsExceeded
-        OperationConflict.DisksAttachingParallellyExceed IncorrectInstanceStatus
-        IncorrectInstanceStatus.Initializing IncorrectDiskStatus IncorrectDiskStatus.Initializing
+        Operation.Conflict IncorrectInstanceStatus IncorrectInstanceStatus.Initializing IncorrectDiskStatus IncorrectDiskStatus.Initializing
         IncorrectDiskStatus.CreatingSnapshot IncorrectDiskStatus.TooManyCreatingSnapshots
         IncorrectDiskStatus.Transferring IncorrectDiskStatus.InReplication
         DISK_HAS_CREATING_SNAPSHOT DiskCreatingSnapshot InvalidStatus.Upgrading
         InvalidOperation.DiskDetachingFromThisEcs
         InvalidSnapshotId.NotReady InvalidSnapshot.NotReady
         InvalidOperation.RelatedSnapshotNotFinished QuotaExceed.ConcurrentSnapshotQuota
+    """),
+    **_rows(NodeBusy, """
+        InvalidOperation.Conflict DisksDetachingOnEcsExceeded
+        OperationConflict.DisksAttachingParallellyExceed
     """),
     **_rows(WrongState, """
         ResourcesNotInSameZone DiskNotPortable DiskError DiskId.StatusNotSupported
@@ -143,6 +146,8 @@ BY_CODE: Final[Mapping[str, Kind]] = {
 
 BY_CALL: Final[Mapping[tuple[str, str], Kind]] = {
     ("AttachDisk", "IncorrectDiskStatus"): InUse,
+    ("AttachDisk", "OperationConflict"): NodeBusy,
+    ("DetachDisk", "OperationConflict"): NodeBusy,
     ("DeleteDisk", "IncorrectDiskStatus"): InUse,
     # we grow only past what a read told: equal or smaller means that the read was old
     ("ResizeDisk", "InvalidDiskSize"): Pending,

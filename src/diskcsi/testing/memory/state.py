@@ -13,6 +13,7 @@ from diskcsi.model.errors import (
     InUse,
     InvalidArgument,
     InvalidToken,
+    NodeBusy,
     NotFound,
     OutOfRange,
     Pending,
@@ -310,7 +311,7 @@ class State:
 
     def _occupy(self, node_id: NodeId) -> None:
         if self._busy.get(node_id, 0) >= self.node_slots:
-            raise Pending(f"node {node_id} is busy with another disk", code="NodeBusy")
+            raise NodeBusy(f"node {node_id} is busy with another disk", code="NodeBusy")
         self._busy[node_id] = self._busy.get(node_id, 0) + 1
 
     def _change(self, volume_id: VolumeId, **changes: object) -> None:
