@@ -36,8 +36,10 @@ FOR_NOTHING: Final = (INTERRUPTED, USAGE_ERROR)
 
 SCENARIOS: Final = str(Path(__file__).parent / "scenarios")
 
-ONLY_NAMES: Final = ("--collect-only", "--co")
-"""Pytest's, by which scenarios are named and not run."""
+ONLY_NAMES: Final = (
+    "--collect-only", "--collectonly", "--co", "--help", "-h", "--markers", "--fixtures", "--version"
+)  # fmt: skip
+"""Pytest's, by which scenarios, or pytest's own words, are told and nothing is run."""
 
 FULL: Final = "--full"
 NOT_SLOW: Final = " and not slow"
@@ -58,7 +60,8 @@ def main(arguments: list[str]) -> int:
     all stay.
 
     Raises:
-        CommandFailed: another command is at work on the cluster, or there is none to run them in.
+        CommandFailed: another command is at work on the cluster, there is none to run them in, or
+            scenarios that were cut off have left something in it.
     """
     if marks := [one for one in arguments if re.match("-m|--markexpr", one)]:
         print(f"{marks[0]} chooses the parts of a run; choose scenarios by -k", file=sys.stderr)
