@@ -74,6 +74,14 @@ def place_of(directory: Path) -> Place:
     return Place(cache=directory, work=directory, own_docker=False)
 
 
+@pytest.fixture
+def one_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of one part, in which there is one scenario."""
+    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n")
+    monkeypatch.setattr(run, "here", lambda: place_of(tmp_path))
+    monkeypatch.setattr(run, "PARTS", {"first": (str(tmp_path),)})
+
+
 def test_an_interrupted_run_lets_the_scenario_put_right_what_it_changed(directory: Path) -> None:
     """The terminal tells both, and the run only waits for pytest; the parts to come do not begin."""
     command = [sys.executable, "-c", RUN.format(directory=directory)]
@@ -107,14 +115,11 @@ def test_the_slow_ones_run_where_they_are_asked_for(
     assert FULL not in chosen[-1]
 
 
-@pytest.mark.usefixtures("usable")
+@pytest.mark.usefixtures("usable", "one_scenario")
 def test_scenarios_chosen_by_name_or_only_named_leave_the_reports_of_a_run_of_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """They have reports of their own."""
-    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n")
-    monkeypatch.setattr(run, "here", lambda: place_of(tmp_path))
-    monkeypatch.setattr(run, "PARTS", {"first": (str(tmp_path),)})
     assert run.main([]) == 0
     told = (tmp_path / "report-first.xml").read_text()
     assert run.main(["-k", "it"]) == 0
@@ -124,38 +129,29 @@ def test_scenarios_chosen_by_name_or_only_named_leave_the_reports_of_a_run_of_al
     assert found == {"report-first.xml", "report-chosen-first.xml"}
 
 
-@pytest.mark.usefixtures("usable")
+@pytest.mark.usefixtures("usable", "one_scenario")
 def test_a_mistyped_choice_is_told_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The parts to come would only say so again."""
-    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n")
-    monkeypatch.setattr(run, "here", lambda: place_of(tmp_path))
-    monkeypatch.setattr(run, "PARTS", {"first": (str(tmp_path),), "second": (str(tmp_path),)})
+    monkeypatch.setattr(run, "PARTS", run.PARTS | {"second": run.PARTS["first"]})
     assert run.main(["-k", "("]) == run.USAGE_ERROR
     assert capfd.readouterr().err.count("Wrong expression passed to '-k'") == 1
 
 
-@pytest.mark.usefixtures("usable")
+@pytest.mark.usefixtures("usable", "one_scenario")
 def test_a_choice_of_nothing_is_told_with_the_way_to_the_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Who mistypes a word finds the right one."""
-    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n")
-    monkeypatch.setattr(run, "here", lambda: place_of(tmp_path))
-    monkeypatch.setattr(run, "PARTS", {"first": (str(tmp_path),)})
     assert run.main(["-k", "drian or drained"]) == run.NONE_CHOSEN
     told = capfd.readouterr().err
     assert "no scenario is chosen by -k 'drian or drained'; `make e2e ARGS=--collect-only`" in told
 
 
-def test_scenarios_without_a_cluster_are_told_how_to_get_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("one_scenario")
+def test_scenarios_without_a_cluster_are_told_how_to_get_one() -> None:
     """Before any of them fails of it; their names can be had without one."""
-    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n")
-    monkeypatch.setattr(run, "here", lambda: place_of(tmp_path))
-    monkeypatch.setattr(run, "PARTS", {"first": (str(tmp_path),)})
     with pytest.raises(CommandFailed, match="there is no cluster that answers: `make e2e-up`"):
         run.main([])
     assert run.main(["--collect-only"]) == 0

@@ -67,7 +67,8 @@ BY_CODE: Final[Mapping[str, Kind]] = {
     **_rows(InUse, "InvalidDisk.InUse DiskStillAttached"),
     **_rows(Pending, """
         LastTokenProcessing IdempotentProcessing LastOrderProcessing OperationConflict
-        Operation.Conflict IncorrectInstanceStatus IncorrectInstanceStatus.Initializing IncorrectDiskStatus IncorrectDiskStatus.Initializing
+        Operation.Conflict IncorrectInstanceStatus IncorrectInstanceStatus.Initializing
+        IncorrectDiskStatus IncorrectDiskStatus.Initializing
         IncorrectDiskStatus.CreatingSnapshot IncorrectDiskStatus.TooManyCreatingSnapshots
         IncorrectDiskStatus.Transferring IncorrectDiskStatus.InReplication
         DISK_HAS_CREATING_SNAPSHOT DiskCreatingSnapshot InvalidStatus.Upgrading
