@@ -305,7 +305,7 @@ def test_a_node_that_takes_over_a_name_is_another_instance(cloud: Nodes) -> None
 def test_a_nodes_metadata_is_its_own(cloud: Nodes) -> None:
     """It asks without naming itself."""
     one, other = cloud.joined("one"), cloud.joined("other")
-    told = [node.reads("meta-data/instance-id") for node in (one, other)]
+    told = [node.told("meta-data/instance-id") for node in (one, other)]
     assert told == [one.instance, other.instance]
 
 

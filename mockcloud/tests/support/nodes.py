@@ -68,6 +68,11 @@ class Node:
         except urllib.error.URLError:
             return ""
 
+    def told(self, path: str) -> str:
+        """What its metadata service answers once it serves, which is after its agent's welcome."""
+        wait_until(lambda: self.reads(path), f"the metadata of {self.name} are served")
+        return self.reads(path)
+
 
 @dataclass(kw_only=True)
 class Nodes:
