@@ -36,8 +36,11 @@ FOR_NOTHING: Final = (INTERRUPTED, USAGE_ERROR)
 
 SCENARIOS: Final = str(Path(__file__).parent / "scenarios")
 
+OF_PYTEST: Final = ("--help", "-h", "--version", "-V", "--markers", "--fixtures", "--funcargs")
+"""By which it tells of itself, the same for every part."""
+
 ONLY_NAMES: Final = (
-    "--collect-only", "--collectonly", "--co", "--help", "-h", "--markers", "--fixtures", "--version"
+    *OF_PYTEST, "--fixtures-per-test", "--collect-only", "--collectonly", "--co"
 )  # fmt: skip
 """Pytest's, by which scenarios, or pytest's own words, are told and nothing is run."""
 
@@ -92,7 +95,7 @@ def _parts(place: Place, arguments: list[str], lock: int) -> list[int]:
         report = place.work / f"report-{'chosen-' if chooses else ''}{name}.xml"
         ends.append(_part(place, [*chosen, f"--junitxml={report}", *others], lock))
         print(f"{name}: {time.monotonic() - began_s:.0f} s", flush=True)
-        if ends[-1] in FOR_NOTHING:
+        if ends[-1] in FOR_NOTHING or set(OF_PYTEST) & set(arguments):
             break
     return ends
 

@@ -151,7 +151,23 @@ def test_a_choice_of_nothing_is_told_with_the_way_to_the_names(
 
 @pytest.mark.usefixtures("one_scenario")
 def test_scenarios_without_a_cluster_are_told_how_to_get_one() -> None:
-    """Before any of them fails of it; their names can be had without one."""
+    """Before any of them fails of it."""
     with pytest.raises(CommandFailed, match="there is no cluster that answers: `make e2e-up`"):
         run.main([])
-    assert run.main(["--collect-only"]) == 0
+
+
+@pytest.mark.usefixtures("one_scenario")
+@pytest.mark.parametrize("asked", run.ONLY_NAMES)
+def test_names_and_words_of_pytest_are_had_without_a_cluster(asked: str) -> None:
+    """Nothing is run for them."""
+    assert run.main([asked]) == 0
+
+
+@pytest.mark.usefixtures("one_scenario")
+def test_words_of_pytest_are_told_once(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Every part would tell the same."""
+    monkeypatch.setattr(run, "PARTS", run.PARTS | {"second": run.PARTS["first"]})
+    run.main(["--help"])
+    assert capfd.readouterr().out.count("usage: ") == 1
