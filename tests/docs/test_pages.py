@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from diskcsi.model.errors import NodeBusy, Throttled
+from diskcsi.providers.alibaba.codes import BY_CODE
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), ROOT / "k8s" / "README.md"])
@@ -24,11 +27,15 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FENCED = re.compile(r"^(?:\d\.)? *```.*?^ *```", re.MULTILINE | re.DOTALL)
 
 
-def messages() -> list[str]:
-    """The messages of the troubleshooting page that the driver or its chart says."""
+def keys() -> list[str]:
+    """What the rows of the troubleshooting page are found by."""
     text = (DOCS / "operations" / "troubleshooting.md").read_text()
-    cells = re.findall(r"^\| (`[^|]*) \|", text, flags=re.MULTILINE)
-    return [cell.strip("`") for cell in cells if not OF_OTHERS.search(cell)]
+    return re.findall(r"^\| (`[^|]*) \|", text, flags=re.MULTILINE)
+
+
+def messages() -> list[str]:
+    """Those that the driver or its chart says."""
+    return [key.strip("`") for key in keys() if not OF_OTHERS.search(key)]
 
 
 @cache
@@ -57,6 +64,16 @@ def test_a_message_is_one_that_is_said(message: str) -> None:
     pieces = [piece.strip(" :;,") for piece in message.split("...")]
     unsaid = [piece for piece in pieces if not any(piece in saying for saying in sayings())]
     assert not unsaid
+
+
+@pytest.mark.parametrize(
+    "code", sorted(code for code, kind in BY_CODE.items() if kind in (Throttled, NodeBusy))
+)
+def test_a_code_that_is_told_while_calls_wait_is_found(code: str) -> None:
+    """By itself, or by the beginning that it shares with others."""
+    rows = [key for key in keys() if "(from the cloud)" in key]
+    told = [one for row in rows for one in re.findall("`([^`]+)`", row)]
+    assert any(code == one or code.startswith(f"{one}.") for one in told)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -7,7 +7,7 @@ from diskcsi.controller.deps import Deps
 from diskcsi.controller.naming import OPEN
 from diskcsi.model.errors import InUse, NotFound
 from diskcsi.model.ids import VolumeId
-from diskcsi.model.volume import Disk, DiskState
+from diskcsi.model.volume import Disk
 
 
 class VolumeDeleter:
@@ -42,16 +42,10 @@ class VolumeDeleter:
 
     async def _gone(self, volume_id: VolumeId) -> bool:
         """Whether the disk is gone; waits for one that is being deleted."""
-        disk = await self._deps.disks.get(volume_id)
+        disk = await self._deps.disks.get_lasting(volume_id)
         if disk is not None and disk.attached_to:
             raise _in_use(disk)
-        if disk is not None and disk.state is DiskState.DELETING:
-            disk = await self._deps.disks.wait(volume_id, _is_absent, kind="delete", fresh=False)
         return disk is None
-
-
-def _is_absent(disk: Disk | None) -> bool:
-    return disk is None
 
 
 def _in_use(disk: Disk) -> InUse:

@@ -11,6 +11,7 @@ import asyncio
 from asyncio import TaskGroup
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
 from itertools import islice, takewhile
 from random import Random
 from typing import Final, TypeVar
@@ -28,13 +29,22 @@ from diskcsi.ports.cloud import CloudProvider
 Seen = TypeVar("Seen")
 
 REMEMBERED_DISKS: Final = 20_000
-"""More than a large cluster's attached volumes; about 10 MiB when full."""
+"""More than a large cluster's volumes, with those that went of late; about 10 MiB when full."""
 
 RECENT_S: Final = 300.0
 """What was seen longer ago says little of now: another process may have ended it."""
 
 Until = Callable[[Disk | None], bool]
 """Whether a wait is over, from a read; None stands for a disk that the cloud doesn't show."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What a read told of a disk, from its beginning to its end; None: it shows none."""
+
+    disk: Disk | None
+    began_s: float
+    ended_s: float
 
 
 def _state(disk: Disk) -> str:
@@ -48,7 +58,7 @@ class DiskReader:
     def __init__(self, *, cloud: CloudProvider, tasks: TaskGroup, random: Random) -> None:
         self._cloud = cloud
         self._random = random
-        self._seen: OrderedDict[VolumeId, tuple[Disk, float]] = OrderedDict()
+        self._seen: OrderedDict[VolumeId, _Sight] = OrderedDict()  # by their ends
         self._batcher: Batcher[VolumeId, Disk] = Batcher(
             fetch=self._fetch, tasks=tasks, max_entries=cloud.read_batch
         )
@@ -91,28 +101,42 @@ class DiskReader:
 
     def last_seen(self, volume_id: VolumeId) -> Disk | None:
         """The latest read of the disk, however old: a hint."""
-        disk, _ = self._seen.get(volume_id, (None, 0.0))
-        return disk
+        sight = self._seen.get(volume_id)
+        return sight.disk if sight else None
+
+    async def get_lasting(
+        self, volume_id: VolumeId, *, says: Callable[[Disk], str] = _state
+    ) -> Disk | None:
+        """As `get`, but a disk that is being deleted is waited for: what becomes of it is the answer.
+
+        `says` is as of `wait`.
+        """
+        disk = await self.get(volume_id)
+        if not _is_going(disk):
+            return disk
+        return await self.wait(volume_id, _is_lasting, kind="delete", fresh=False, says=says)
 
     def leaving(self, node_id: NodeId, *, besides: VolumeId) -> str:
         """Other disks that were seen on their way off the node of late, in words; a hint.
 
-        Of a disk that several nodes hold no state tells which one it leaves.
+        No state tells which node a disk leaves that several may hold.
         """
-        since_s = asyncio.get_running_loop().time() - RECENT_S
-        recent = takewhile(lambda seen: seen[1] >= since_s, reversed(self._seen.values()))
+        now_s = asyncio.get_running_loop().time()
+        sights = takewhile(
+            lambda one: now_s - one.ended_s <= RECENT_S, reversed(self._seen.values())
+        )
         leaving = (
-            f"disk {disk.id} of that node was last seen {disk.state}"
-            for disk, _ in recent
-            if disk.state is DiskState.DETACHING
-            and disk.attached_to == {node_id}
-            and disk.id != besides
+            f"disk {sight.disk.id} of that node was last seen {sight.disk.state}"
+            f" {now_s - sight.ended_s:.0f} s ago"
+            for sight in sights
+            if sight.disk is not None and _leaves(sight.disk, node_id) and sight.disk.id != besides
         )
         return ", ".join(islice(leaving, MOST_NAMED))
 
     def forget(self, volume_id: VolumeId) -> None:
-        """Drop the hint: the disk is being changed."""
-        self._seen.pop(volume_id, None)
+        """Drop the hint: the disk is being changed, and reads that have begun know nothing of it."""
+        now_s = asyncio.get_running_loop().time()
+        self._note(volume_id, _Sight(None, began_s=now_s, ended_s=now_s))
 
     def _told(self, volume_id: VolumeId, says: Callable[[Disk], str]) -> str:
         disk = self.last_seen(volume_id)
@@ -129,19 +153,34 @@ class DiskReader:
         return await apart(self._cloud.get_snapshots, snapshot_ids)
 
     async def _fetch(self, volume_ids: Collection[VolumeId]) -> Mapping[VolumeId, Disk | Exception]:
-        began_s = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
         disks = await apart(self._cloud.get_disks, volume_ids)
         for volume_id in volume_ids:
-            self._note(volume_id, disks.get(volume_id), began_s)
-        while len(self._seen) > REMEMBERED_DISKS:
-            self._seen.popitem(last=False)
+            told = disks.get(volume_id)
+            disk = told if isinstance(told, Disk) else None
+            self._note(volume_id, _Sight(disk, began_s=began_s, ended_s=clock()))
         return disks
 
-    def _note(self, volume_id: VolumeId, told: Disk | Exception | None, began_s: float) -> None:
+    def _note(self, volume_id: VolumeId, sight: _Sight) -> None:
         """Reads overtake each other, and the one that began last tells the most of now."""
-        _, seen_s = self._seen.get(volume_id, (None, began_s))
-        if seen_s > began_s:
+        former = self._seen.get(volume_id)
+        if former is not None and former.began_s > sight.began_s:
             return
-        self._seen.pop(volume_id, None)
-        if isinstance(told, Disk):
-            self._seen[volume_id] = (told, began_s)
+        self._seen[volume_id] = sight
+        self._seen.move_to_end(volume_id)
+        while len(self._seen) > REMEMBERED_DISKS:
+            self._seen.popitem(last=False)
+
+
+def _is_going(disk: Disk | None) -> bool:
+    return disk is not None and disk.state is DiskState.DELETING
+
+
+def _is_lasting(disk: Disk | None) -> bool:
+    return not _is_going(disk)
+
+
+def _leaves(disk: Disk, node_id: NodeId) -> bool:
+    alone = disk.attached_to == {node_id} and not disk.multi_attach
+    return alone and disk.state is DiskState.DETACHING

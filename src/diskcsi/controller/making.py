@@ -86,10 +86,12 @@ class DiskMaker:
                     f"disk {disk.id} failed while it was made and can't be deleted: {refusal}",
                     hint="delete it by hand: it holds nothing",
                 ) from refusal
-            else:
-                note_refusal(None)
-            now = await self._deps.disks.get(disk.id)
+            now = await self._deps.disks.get_lasting(disk.id, says=_failed)
             if now is None:
                 return
-            if now.state not in (DiskState.FAILED, DiskState.DELETING):
+            if now.state is not DiskState.FAILED:
                 raise Pending(f"disk {disk.id} failed while it was made, and is {now.state} now")
+
+
+def _failed(disk: Disk) -> str:
+    return f"{disk.state}, since it failed while it was made"

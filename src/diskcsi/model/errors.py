@@ -12,7 +12,7 @@ translates classes to gRPC statuses by one total table, never by message text.
       InUse, WrongState             the object exists and its state forbids the call
       InvalidToken                  a listing's token that can't be continued
       Pending                       an operation may still be running
-        NodeBusy                    the node is changing another disk
+        NodeBusy                    the node is changing another disk, perhaps taking it off
         Broken                      a bug ended it midway
       Throttled, Unreachable        nothing was done; a later try may succeed
       UnknownOutcome                a mutating call went out and its effect is not known
@@ -109,7 +109,10 @@ class Pending(DiskError):  # noqa: N818
 
 
 class NodeBusy(Pending):
-    """The node is changing another of its disks, and takes this change afterwards. Not final."""
+    """The node is changing another of its disks, and takes this change afterwards. Not final.
+
+    That may be a detach that hangs: where the node can only be busy with attaches, it is `Pending`.
+    """
 
 
 class Broken(Pending):

@@ -67,7 +67,8 @@ BY_CODE: Final[Mapping[str, Kind]] = {
     **_rows(InUse, "InvalidDisk.InUse DiskStillAttached"),
     **_rows(Pending, """
         LastTokenProcessing IdempotentProcessing LastOrderProcessing OperationConflict
-        Operation.Conflict IncorrectInstanceStatus IncorrectInstanceStatus.Initializing
+        Operation.Conflict OperationConflict.DisksAttachingParallellyExceed
+        IncorrectInstanceStatus IncorrectInstanceStatus.Initializing
         IncorrectDiskStatus IncorrectDiskStatus.Initializing
         IncorrectDiskStatus.CreatingSnapshot IncorrectDiskStatus.TooManyCreatingSnapshots
         IncorrectDiskStatus.Transferring IncorrectDiskStatus.InReplication
@@ -76,10 +77,7 @@ BY_CODE: Final[Mapping[str, Kind]] = {
         InvalidSnapshotId.NotReady InvalidSnapshot.NotReady
         InvalidOperation.RelatedSnapshotNotFinished QuotaExceed.ConcurrentSnapshotQuota
     """),
-    **_rows(NodeBusy, """
-        InvalidOperation.Conflict DisksDetachingOnEcsExceeded
-        OperationConflict.DisksAttachingParallellyExceed
-    """),
+    **_rows(NodeBusy, "InvalidOperation.Conflict DisksDetachingOnEcsExceeded"),
     **_rows(WrongState, """
         ResourcesNotInSameZone DiskNotPortable DiskError DiskId.StatusNotSupported
         DiskTypeViolation InvalidDisk.AlreadyDetached InvalidDiskId.OperationNotSupported
@@ -147,8 +145,6 @@ BY_CODE: Final[Mapping[str, Kind]] = {
 
 BY_CALL: Final[Mapping[tuple[str, str], Kind]] = {
     ("AttachDisk", "IncorrectDiskStatus"): InUse,
-    ("AttachDisk", "OperationConflict"): NodeBusy,
-    ("DetachDisk", "OperationConflict"): NodeBusy,
     ("DeleteDisk", "IncorrectDiskStatus"): InUse,
     # we grow only past what a read told: equal or smaller means that the read was old
     ("ResizeDisk", "InvalidDiskSize"): Pending,

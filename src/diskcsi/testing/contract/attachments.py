@@ -150,7 +150,7 @@ class AttachmentPromises(Chapter):
             await account.done(lambda: cloud.attach_disk(disk.id, world.far_node or world.node))
 
     async def test_two_disks_reach_one_node_at_once(self, account: Account, world: World) -> None:
-        """A busy node says `NodeBusy`, and loses neither."""
+        """A node that is busy with one loses neither."""
         disks = await asyncio.gather(account.make(), account.make())
         held = await asyncio.gather(*(account.attach(disk.id, world.node) for disk in disks))
         assert [disk.attached_to for disk in held] == [{world.node}, {world.node}]

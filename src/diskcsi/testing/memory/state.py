@@ -133,6 +133,8 @@ class State:
             raise InUse(f"disk {volume_id} is attached", by=min(disk.attached_to, default=""))
         if disk.state is DiskState.CREATING:
             raise Pending(f"disk {volume_id} is still being made")
+        if disk.state is DiskState.DELETING:
+            raise Pending(f"disk {volume_id} is being deleted already")
         self._change(volume_id, state=DiskState.DELETING)
         self.timeline.later(self.latency.delete_s, lambda: self._forget(volume_id))
 
