@@ -33,14 +33,22 @@ Start = Callable[..., Process]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
+def scratch(tmp_path: Path) -> Path:
+    """Where the program makes its temporary files."""
+    path = tmp_path / "scratch"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def start(scratch: Path) -> Iterator[Start]:
     """Starts the program; whatever still runs at the end is killed."""
     running: list[Process] = []
 
     def started(*flags: str, path: str = os.environ["PATH"]) -> Process:
         process = subprocess.Popen(
             [*COMMAND, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={"PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={"PATH": path, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(scratch)},
         )  # fmt: skip
         running.append(process)
         return process
@@ -105,6 +113,16 @@ def test_it_serves_until_it_is_asked_to_end(start: Start, number: int) -> None:
     process = start("--port=0", "--quiet")
     assert read(f"{endpoint(process)}/_mock/calls") == []
     assert ended(process, number) == (0, "", "")
+
+
+def test_one_that_was_told_its_directory_leaves_no_other(
+    start: Start, tmp_path: Path, scratch: Path
+) -> None:
+    """Even when it is killed."""
+    process = start("--port=0", "--quiet", f"--root={tmp_path / 'cloud'}")
+    endpoint(process)
+    ended(process, signal.SIGKILL)
+    assert list(scratch.iterdir()) == []
 
 
 def test_it_tells_how_to_use_what_it_serves(start: Start) -> None:

@@ -181,6 +181,12 @@ async def test_faults_are_set_and_cleared_over_http(wire: Wire) -> None:
         ({"action": "*", "kind": "error", "times": "x"}, "times"),
         ({"action": "*", "kind": "delay", "delay_s": "x"}, "delay_s"),
         ({"action": "*", "kind": "error", "match": "x"}, "match"),
+        (
+            {"action": "AtachDisk", "kind": "error"},
+            "'AtachDisk', which is no call of this mock; did you mean AttachDisk?",
+        ),
+        ({"action": "Rain*", "kind": "error"}, "there are AttachDisk, CreateDisk, "),
+        ({"action": 1, "kind": "error"}, "a call's name, or a pattern"),
         ([], "object"),
     ],
 )

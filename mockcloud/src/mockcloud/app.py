@@ -163,7 +163,9 @@ def _control_routes(engine: Engine, faults: Faults, calls: CallLog) -> list[web.
 
     async def add_fault(request: web.Request) -> web.Response:
         try:
-            faults.add(Fault.parse(await request.json()))
+            fault = Fault.parse(await request.json())
+            fault.check_action(ACTIONS)
+            faults.add(fault)
         except (ValueError, TypeError) as error:
             return _refusal(str(error))
         return web.json_response({})

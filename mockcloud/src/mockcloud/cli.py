@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import errno
 import logging
 import os
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import fields
 from functools import partial
@@ -121,8 +122,7 @@ def serve(
         latencies = ranges(profile, _pairs(steps, "--step"))
     except (ValueError, OSError) as error:  # WorldError is a ValueError
         raise click.ClickException(str(error)) from error
-    with tempfile.TemporaryDirectory(prefix="mockcloud-") as temporary:
-        base = root or Path(temporary)
+    with _place(root) as base:
         on_machine = _on_machine(hypervisor, base, root, agent_token, seed)
         if hypervisor == "agent":
             config = dataclasses.replace(config, machines=())
@@ -143,6 +143,16 @@ def serve(
             raise click.ClickException(_told(error, host, port)) from error
         except LostMemory as error:
             raise click.ClickException(str(error)) from error
+
+
+@contextlib.contextmanager
+def _place(root: Path | None) -> Iterator[Path]:
+    """The directory that was told, else one that is gone afterwards."""
+    if root is not None:
+        yield root
+        return
+    with tempfile.TemporaryDirectory(prefix="mockcloud-") as temporary:
+        yield Path(temporary)
 
 
 def _on_machine(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import difflib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -38,6 +39,8 @@ class Fault:
     match: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.action, str):
+            raise ValueError(f"action is {self.action!r}: allowed is a call's name, or a pattern")  # noqa: TRY004
         if self.kind not in KINDS:
             raise ValueError(f"kind is {self.kind!r}: allowed are {', '.join(KINDS)}")
         for name, least in (("times", 0), ("skip", 0), ("status", 400), ("delay_s", 0)):
@@ -65,6 +68,19 @@ class Fault:
         if "action" not in told or "kind" not in told:
             raise ValueError("action and kind are required")
         return cls(**told)
+
+    def check_action(self, actions: Iterable[str]) -> None:
+        """Refuse a fault that would never strike.
+
+        Raises:
+            ValueError: no action is meant.
+        """
+        names = sorted(actions)
+        if any(fnmatchcase(name, self.action) for name in names):
+            return
+        near = difflib.get_close_matches(self.action, names, n=1)
+        guess = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
+        raise ValueError(f"action is {self.action!r}, which is no call of this mock{guess}")
 
     @property
     def drops_request(self) -> bool:

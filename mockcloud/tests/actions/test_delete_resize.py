@@ -163,6 +163,18 @@ async def test_row_16_a_used_up_quota_refuses_growth() -> None:
     assert await resizes(lab, await held(lab), 30) == "400 QuotaExceed.DiskCapacity"
 
 
+async def test_a_disk_does_not_grow_past_what_this_machine_can_keep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has the size that it had."""
+    monkeypatch.setattr(NoHypervisor, "fits", lambda _, size_gib: size_gib < 30)
+    lab = account()
+    disk_id = await held(lab)
+    before = lab.engine.disks[disk_id].size_gib
+    assert await resizes(lab, disk_id, 30) == "400 QuotaExceed.DiskCapacity"
+    assert lab.engine.disks[disk_id].size_gib == before
+
+
 async def test_the_oldest_category_does_not_grow_online() -> None:
     """The others do."""
     lab = account()

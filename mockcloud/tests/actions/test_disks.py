@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from account import G, H, account
 from mockcloud.engine.catalog import provisioned_iops_limit
+from mockcloud.errors import ApiError
 from mockcloud.hypervisor.base import NoHypervisor
 
 ESSD = {"ZoneId": G, "Size": 20, "DiskCategory": "cloud_essd"}
@@ -298,6 +299,18 @@ async def test_row_16_a_category_has_a_quota_in_a_zone() -> None:
     here = account(disk_capacity_gib=50)
     await here.creates(Size=40)
     assert await here.refused("CreateDisk", ESSD) == "400 QuotaExceed.DiskCapacity"
+
+
+async def test_a_disk_that_this_machine_can_not_keep_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The cloud has no such limit; an order is to end all the same, and to tell of it."""
+    monkeypatch.setattr(NoHypervisor, "fits", lambda _, size_gib: size_gib < 40)
+    here = account()
+    await here.creates(Size=39)
+    with pytest.raises(ApiError, match="its file system takes none of 40 GiB") as refused:
+        await here.call("CreateDisk", ESSD, Size=40)
+    assert (refused.value.code, len(here.engine.disks)) == ("QuotaExceed.DiskCapacity", 1)
 
 
 async def test_row_18_a_new_disk_shows_up_a_while_later() -> None:

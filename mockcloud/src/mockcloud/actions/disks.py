@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mockcloud.actions.attach import check_region
-from mockcloud.actions.orders import check_quota, ordered
+from mockcloud.actions.orders import check_quota, check_room, ordered
 from mockcloud.engine.engine import Engine
 from mockcloud.engine.state import Disk
 from mockcloud.errors import ApiError
@@ -95,6 +95,7 @@ async def resize_disk(engine: Engine, params: Params) -> Answer:
     _check_resizable(engine, params, disk)
     _check_new_size(disk, size_gib)
     check_quota(engine, disk.category, disk.zone, size_gib - disk.size_gib)
+    check_room(engine, size_gib)
     disk.size_gib = size_gib
     answer = {"OrderId": ""}
     engine.tokens.spend("ResizeDisk", params, answer)

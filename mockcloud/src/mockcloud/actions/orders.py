@@ -50,6 +50,7 @@ def ordered(engine: Engine, params: Params) -> Disk:
                 "The specified category is out of stock.",
             )
     check_quota(engine, name, zone, size_gib)
+    check_room(engine, size_gib)
     now = engine.clock.time()
     draw = engine.latencies.draw
     return Disk(
@@ -249,3 +250,13 @@ def check_quota(engine: Engine, name: str, zone: str, more_gib: int) -> None:
         raise ApiError(
             400, "QuotaExceed.DiskCapacity", "The capacity quota of the category is used up."
         )
+
+
+def check_room(engine: Engine, size_gib: int) -> None:
+    """Refuse what this machine can't keep; of the cloud's codes a quota's comes nearest."""
+    if not engine.hypervisor.fits(size_gib):
+        raise ApiError(
+            400, "QuotaExceed.DiskCapacity",
+            f"This mock keeps disks as files, and its file system takes none of {size_gib} GiB: ask for"
+            " less, or let it keep them on another one, such as xfs.",
+        )  # fmt: skip

@@ -49,6 +49,10 @@ class AgentHypervisor(Hypervisor):
         guest = self._guests.get(instance_id)
         return guest is not None and (guest.send is not None or not guest.on)
 
+    def fits(self, size_gib: int) -> bool:
+        """As long as a file may be."""
+        return self._images.fits(size_gib)
+
     async def create(self, serial: str, size_gib: int) -> None:
         """A sparse file."""
         self._images.create(serial, size_gib)

@@ -34,6 +34,11 @@ class Machines(Protocol):
         del instance_id
         return True
 
+    def fits(self, size_gib: int) -> bool:
+        """Whether a disk of this size can be kept here."""
+        del size_gib
+        return True
+
     async def power(self, instance_id: str, *, on: bool) -> None:
         """Start or stop the machine: one that is off has no device nodes."""
         del instance_id, on

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
+import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
@@ -41,6 +43,17 @@ class Images:
     def snapshot(self, snapshot_id: str) -> Path:
         """The file of a snapshot."""
         return self._own(self.snapshots / f"{snapshot_id}{IMAGE_SUFFIX}")
+
+    def fits(self, size_gib: int) -> bool:
+        """Whether the filesystem takes a file so long, which needs no such room: it is sparse."""
+        with tempfile.TemporaryFile(dir=self.disks) as file:
+            try:
+                os.truncate(file.fileno(), size_gib * GIB)
+            except OSError as error:
+                if error.errno != errno.EFBIG:
+                    raise
+                return False
+        return True
 
     def create(self, serial: str, size_gib: int) -> None:
         """A sparse file: it takes room as it is written."""

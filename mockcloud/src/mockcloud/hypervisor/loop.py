@@ -52,6 +52,10 @@ class LoopHypervisor(Machines):
         """The directory that stands for a machine's `/dev`."""
         return self._root / instance_id / "dev"
 
+    def fits(self, size_gib: int) -> bool:
+        """As long as a file may be."""
+        return self._images.fits(size_gib)
+
     async def create(self, serial: str, size_gib: int) -> None:
         """A sparse file: it takes room as it is written."""
         self._images.create(serial, size_gib)
