@@ -45,6 +45,13 @@ ONLY_NAMES: Final = (
 """Pytest's, by which scenarios, or pytest's own words, are told and nothing is run."""
 
 FULL: Final = "--full"
+USAGE: Final = f"""usage: python -m e2e.run [{FULL}] [options of pytest]
+
+  {FULL}  also the slow scenarios, which a run of all leaves out; -k WORDS finds them as well
+
+Needs a cluster (`make e2e-up`), unless only names are asked for. Pytest's own options:
+"""
+
 NOT_SLOW: Final = " and not slow"
 """What is left out of a run of all, so that it is done in the time that a change may take."""
 
@@ -70,6 +77,8 @@ def main(arguments: list[str]) -> int:
         print(f"{marks[0]} chooses the parts of a run; choose scenarios by -k", file=sys.stderr)
         return USAGE_ERROR
     place = here()
+    if {"--help", "-h"} & set(arguments):
+        print(USAGE, flush=True)
     with alone(place) as lock:
         if not set(ONLY_NAMES) & set(arguments):
             refuse_unusable(place)

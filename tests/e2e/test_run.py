@@ -170,4 +170,5 @@ def test_words_of_pytest_are_told_once(
     """Every part would tell the same."""
     monkeypatch.setattr(run, "PARTS", run.PARTS | {"second": run.PARTS["first"]})
     run.main(["--help"])
-    assert capfd.readouterr().out.count("usage: ") == 1
+    told = capfd.readouterr().out
+    assert (told.count("python -m e2e.run [--full]"), told.count("--fixtures-per-test")) == (1, 1)
