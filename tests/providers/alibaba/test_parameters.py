@@ -219,6 +219,14 @@ def test_a_key_without_the_effect_that_people_expect_is_warned_of(key: str) -> N
     assert volume_parameters({key: "1"}).warnings[0].startswith(f"{key}: ")
 
 
+@pytest.mark.parametrize("key", ["kmsKeyId", "alibabacloud.com/kms-key-id"])
+@pytest.mark.parametrize(("encrypted", "warns"), [("", True), ("false", True), ("true", False)])
+def test_a_key_without_encryption_is_warned_of(key: str, encrypted: str, *, warns: bool) -> None:
+    """The disk is plain, which the class' author may not expect."""
+    given = {key: "k1"} | ({"encrypted": encrypted} if encrypted else {})
+    assert any("is not encrypted" in one for one in volume_parameters(given).warnings) is warns
+
+
 def test_two_spellings_that_disagree_are_refused() -> None:
     """Neither is better than the other."""
     with pytest.raises(InvalidArgument, match="twice"):

@@ -94,7 +94,7 @@ def volume_parameters(given: Mapping[str, str]) -> AlibabaVolumeParameters:
         round_up=values["volumeSizeAutoAvailable"],
         round_up_key="volumeSizeAutoAvailable",
         context=_context(values),
-        warnings=parsed.warnings,
+        warnings=(*parsed.warnings, *_plain_despite_key(values)),
         encrypted=values["encrypted"],
         kms_key_id=_kms_key(values),
         provisioned_iops=values["provisionedIops"],
@@ -157,9 +157,18 @@ def _checked_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _kms_key(values: Mapping[str, Any]) -> str:
-    if not values["encrypted"]:
-        return ""
-    return str(values[KMS_KEY_ANNOTATION] or values["kmsKeyId"])
+    return _key_told(values) if values["encrypted"] else ""
+
+
+def _key_told(values: Mapping[str, Any]) -> str:
+    return str(values[KMS_KEY_ANNOTATION] or values[KMS_KEY])
+
+
+def _plain_despite_key(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Served as by the Go driver, for classes that are there; whoever wrote it may not know."""
+    if values["encrypted"] or not _key_told(values):
+        return ()
+    return ("kmsKeyId: the disk is not encrypted, as encrypted isn't set",)
 
 
 def _refuse_contradictions(values: Mapping[str, Any]) -> None:
