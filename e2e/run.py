@@ -37,14 +37,15 @@ FOR_NOTHING: Final = (INTERRUPTED, USAGE_ERROR)
 SCENARIOS: Final = str(Path(__file__).parent / "scenarios")
 
 OF_PYTEST: Final = ("--help", "-h", "--version", "-V", "--markers", "--fixtures", "--funcargs")
-"""By which it tells of itself, the same for every part."""
+"""Pytest's, by which it tells of itself, the same for every part."""
 
 ONLY_NAMES: Final = (
     *OF_PYTEST, "--fixtures-per-test", "--collect-only", "--collectonly", "--co"
 )  # fmt: skip
-"""Pytest's, by which scenarios, or pytest's own words, are told and nothing is run."""
+"""Those, and what names scenarios: nothing is run for them."""
 
 FULL: Final = "--full"
+
 USAGE: Final = f"""usage: python -m e2e.run [{FULL}] [options of pytest]
 
   {FULL}  also the slow scenarios, which a run of all leaves out; -k WORDS finds them as well

@@ -112,7 +112,7 @@ class DiskReader:
         `says` is as of `wait`.
         """
         disk = await self.get(volume_id)
-        if not _is_going(disk):
+        if _is_lasting(disk):
             return disk
         return await self.wait(volume_id, _is_lasting, kind="delete", fresh=False, says=says)
 
@@ -156,10 +156,11 @@ class DiskReader:
         clock = asyncio.get_running_loop().time
         began_s = clock()
         disks = await apart(self._cloud.get_disks, volume_ids)
+        ended_s = clock()
         for volume_id in volume_ids:
             told = disks.get(volume_id)
             disk = told if isinstance(told, Disk) else None
-            self._note(volume_id, _Sight(disk, began_s=began_s, ended_s=clock()))
+            self._note(volume_id, _Sight(disk, began_s=began_s, ended_s=ended_s))
         return disks
 
     def _note(self, volume_id: VolumeId, sight: _Sight) -> None:
@@ -173,12 +174,8 @@ class DiskReader:
             self._seen.popitem(last=False)
 
 
-def _is_going(disk: Disk | None) -> bool:
-    return disk is not None and disk.state is DiskState.DELETING
-
-
 def _is_lasting(disk: Disk | None) -> bool:
-    return not _is_going(disk)
+    return disk is None or disk.state is not DiskState.DELETING
 
 
 def _leaves(disk: Disk, node_id: NodeId) -> bool:

@@ -109,7 +109,7 @@ class Attachments(Protocol):
             InUse: the disk is, or is becoming, attached; `by` names the node if the cloud does.
             Exhausted: the node takes no more disks.
             WrongState: the state of disk or node forbids it, or they are in different zones.
-            NodeBusy: the node is busy with another attach or detach.
+            NodeBusy: the node is busy with another disk, perhaps with a detach.
             Pending: the cloud is busy with the disk, or with the node in another way.
         """
 
@@ -119,7 +119,7 @@ class Attachments(Protocol):
         Raises:
             NotFound: the disk or the node is absent.
             WrongState: the disk is not attached to this node.
-            NodeBusy: the node is busy with another attach or detach.
+            NodeBusy: the node is busy with another disk, perhaps with a detach.
             Pending: the cloud is busy with the disk, or with the node in another way.
         """
 
